@@ -1,0 +1,109 @@
+"""Genesis: the one document that every member signs up to before the first block.
+
+Its hash is the chain's id, and every signed byte names that id. It fixes the parameters,
+the first validators, organisations and nodes. Block 0 is what follows from it.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from msgspec import Meta
+
+from ledger.codec import Canonical, encode
+from ledger.consensus.timeouts import ConsensusParameters
+from ledger.crypto import Tag, check_public_key, hash_tagged
+from ledger.errors import LedgerError
+from ledger.members import Key, Node, NodeRole, Organisation, Site, Title
+from ledger.types import (
+    BLOCK_BYTES_MAX,
+    BLOCK_TRANSACTIONS_MAX,
+    VALIDATORS_MAX,
+    ChainId,
+    Counter,
+    Hash,
+    Name,
+)
+from ledger.validators import Validator, ValidatorSet
+
+GENESIS_VERSION: Final = 1
+REPLAY_WINDOW_BLOCKS: Final = 600
+QUOTA_UNITS_PER_WINDOW: Final = 8 << 30  # bytes: eight GiB a window stops a runaway script, not a harvest
+
+
+class Parameters(Canonical):
+    """What the consortium chose for its chain. Units stand in the names."""
+
+    replay_window_blocks: Annotated[int, Meta(ge=10, le=100_000)] = REPLAY_WINDOW_BLOCKS
+    block_transactions_max: Annotated[int, Meta(ge=1, le=BLOCK_TRANSACTIONS_MAX)] = 2_000
+    block_bytes_max: Annotated[int, Meta(ge=1 << 20, le=BLOCK_BYTES_MAX)] = 4 << 20
+    quota_units_per_window: Counter = QUOTA_UNITS_PER_WINDOW
+    event_time_skew_ms: Counter = 600_000  # how far in the future of block time an event may lie unflagged
+    consensus: ConsensusParameters = ConsensusParameters()
+
+
+class Genesis(Canonical):
+    """The first state of a chain. `is_test_network` allows fail-points and clock offsets."""
+
+    version: Counter
+    network: Name
+    title: Title
+    is_test_network: bool
+    time_ms: Counter
+    parameters: Parameters
+    organisations: Annotated[tuple[Organisation, ...], Meta(min_length=1, max_length=1024)]
+    keys: Annotated[tuple[Key, ...], Meta(min_length=1, max_length=4096)]
+    sites: Annotated[tuple[Site, ...], Meta(max_length=4096)]
+    nodes: Annotated[tuple[Node, ...], Meta(min_length=1, max_length=1024)]
+    validators: Annotated[tuple[Validator, ...], Meta(min_length=1, max_length=VALIDATORS_MAX)]
+
+
+def chain_id(genesis: Genesis) -> ChainId:
+    """The chain's id: the tagged hash of its genesis (32 bytes)."""
+    return ChainId(hash_tagged(Tag.GENESIS, encode(genesis)))
+
+
+def parameters_hash(parameters: Parameters) -> Hash:
+    """What a header says of the parameters in force."""
+    return hash_tagged(Tag.PARAMETERS, encode(parameters))
+
+
+def check_genesis(genesis: Genesis) -> None:
+    """Refuse a genesis that names what it does not define, or defines a thing twice.
+
+    Raises:
+        LedgerError: `genesis.version`, `genesis.duplicate`, `genesis.unknown_organisation`,
+            `genesis.no_validator_node`, `key.invalid`, or what the validator set refuses.
+    """
+    if genesis.version != GENESIS_VERSION:
+        raise LedgerError("genesis.version", f"version {genesis.version}, this release knows {GENESIS_VERSION}")
+    organisations = {organisation.id for organisation in genesis.organisations}
+    _check_unique("organisations", [organisation.id for organisation in genesis.organisations])
+    _check_unique("keys", [key.public_key for key in genesis.keys])
+    _check_unique("sites", [site.id for site in genesis.sites])
+    _check_unique("nodes", [node.public_key for node in genesis.nodes])
+    _check_unique("nodes", [node.name for node in genesis.nodes])
+    for group, owned in (("keys", genesis.keys), ("sites", genesis.sites), ("nodes", genesis.nodes)):
+        for index, record in enumerate(owned):
+            if record.organisation not in organisations:
+                raise LedgerError(
+                    "genesis.unknown_organisation", f"{record.organisation} is not defined", f"/{group}/{index}"
+                )
+    for keyed in (*genesis.keys, *genesis.nodes, *genesis.validators):
+        check_public_key(keyed.public_key)
+    names = {node.name for node in genesis.nodes if node.role is NodeRole.VALIDATOR}
+    for index, validator in enumerate(genesis.validators):
+        if validator.node not in names:
+            raise LedgerError(
+                "genesis.no_validator_node", f"no validator node is called {validator.node}", f"/validators/{index}"
+            )
+    ValidatorSet(genesis.validators)
+
+
+def _check_unique(group: str, names: list[str] | list[bytes]) -> None:
+    seen: dict[str | bytes, int] = {}
+    for index, name in enumerate(names):
+        if name in seen:
+            shown = name.hex() if isinstance(name, bytes) else name
+            raise LedgerError("genesis.duplicate", f"{shown} is defined twice", f"/{group}/{index}")
+        seen[name] = index

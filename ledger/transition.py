@@ -1,0 +1,341 @@
+"""The whole protocol: from a block and the world before it to the world after it.
+
+`apply_block` reads top to bottom: check the block's place, open its transactions, run them,
+compare the header that follows with the header that came. A proposer and a verifier run the
+same `execution`, so a proposer checks its own block by building it.
+
+Source: docs/spec/ledger.md, rules X1-X9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ledger.block import (
+    HEADER_VERSION,
+    PROTOCOL_VERSION,
+    Block,
+    Header,
+    block_id,
+    certificate_hash,
+    transactions_root,
+)
+from ledger.codec import Canonical, decode, encode
+from ledger.errors import LedgerError
+from ledger.genesis import Parameters
+from ledger.members import Key, key_in_force
+from ledger.merkle import log
+from ledger.receipt import Receipt, Status, receipt_bytes
+from ledger.state import Overlay, StateView, Table
+from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
+from ledger.types import (
+    STATE_VALUE_BYTES_MAX,
+    BlockId,
+    Bytes32,
+    ChainId,
+    Counter,
+    Hash,
+    Height,
+    TimeMs,
+    TxId,
+)
+from ledger.validators import ValidatorSet, validators_hash
+from ledger.vote import Certificate, CERTIFICATE_BYTES_MAX, verify_certificate
+from ledger.world import Layer, World
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a contract method may know about the transaction that calls it."""
+
+    chain_id: ChainId
+    height: Height
+    time_ms: TimeMs
+    transaction_id: TxId
+    index: int
+    sender: Key
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a contract method answers: its record, flags raised or not, and the events it recorded."""
+
+    status: Status
+    result: bytes
+    events: tuple[bytes, ...] = ()
+
+
+class Rules(Protocol):
+    """The contracts, as the ledger calls them."""
+
+    def check(self, transaction: Transaction, sender: Key) -> None:
+        """Refuse an unknown contract or method, wrong arguments, or a role that may not (LedgerError)."""
+
+    def execute(self, call: Call, transaction: Transaction, state: Overlay) -> Outcome:
+        """Run the method; a LedgerError refuses the transaction and drops its writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """A block that others may follow: its header, the world after it, and what governs its children.
+
+    `history` is the frontier over the ids of all headers up to and with this one.
+    """
+
+    header: Header
+    id: BlockId
+    world: World
+    history: log.Frontier
+    parameters: Parameters
+    validators: ValidatorSet
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """A block that was run: the tip it makes, its receipts, and the transactions in order."""
+
+    block: Block
+    tip: Tip
+    layer: Layer
+    transactions: tuple[Transaction, ...]
+    receipts: tuple[Receipt, ...]
+
+
+def apply_block(
+    tip: Tip, block: Block, rules: Rules, opened: Mapping[bytes, Transaction]
+) -> Generator[None, None, Execution]:
+    """Run a block that somebody proposed and hold it to every rule.
+
+    `opened` holds transactions by their raw bytes whose signature is known to be valid.
+    A generator, so that a long block need not hold the caller: it yields after each transaction.
+
+    Raises:
+        LedgerError: `block.*` or `transaction.*`: the block is invalid, for ever.
+    """
+    check_place(tip, block)
+    transactions = []
+    for raw in block.transactions:
+        transactions.append(open_transaction(raw, opened))
+        yield
+    execution = yield from execute(
+        tip, TimeMs(block.header.time_ms), block.last_certificate, transactions, rules
+    )
+    check_same(execution.block.header, block.header)
+    return execution
+
+
+def execute(
+    tip: Tip, time_ms: TimeMs, last_certificate: bytes, transactions: Sequence[Transaction], rules: Rules
+) -> Generator[None, None, Execution]:
+    """Build the block that follows `tip` with these transactions, and the world after it.
+
+    Raises:
+        LedgerError: a transaction that may not stand in this block (scope, replay, twice), or sizes.
+    """
+    height = Height(tip.header.height + 1)
+    check_size(transactions, tip.parameters)
+    overlay = Overlay(tip.world)
+    quotas = Quotas(tip.parameters)
+    ids: dict[TxId, None] = {}
+    receipts = []
+    for index, transaction in enumerate(transactions):
+        check_scope(transaction.body, ChainId(tip.header.chain_id), height, tip.parameters.replay_window_blocks)
+        check_new(transaction.id, tip.world, ids)
+        ids[transaction.id] = None
+        receipts.append(_run(tip, Height(height), time_ms, index, transaction, overlay, quotas, rules))
+        yield
+    quotas.write(overlay)
+    REPLAYS.put(overlay, replay_slot(height, tip.parameters), Replays(height, tuple(ids)))
+    layer = Layer(tip.world, overlay.writes, frozenset(ids))
+    raws = tuple(transaction.raw for transaction in transactions)
+    events = [commitment for receipt in receipts for commitment in receipt.events]
+    header = Header(
+        version=HEADER_VERSION,
+        chain_id=tip.header.chain_id,
+        height=height,
+        epoch=tip.header.epoch,
+        parent_id=tip.id,
+        time_ms=time_ms,
+        transactions_root=transactions_root(raws),
+        receipts_root=log.root([receipt_bytes(receipt) for receipt in receipts]),
+        events_root=log.root(events),
+        state_root=layer.update.root,
+        history_root=tip.history.root(),
+        validators_hash=tip.header.next_validators_hash,
+        next_validators_hash=validators_hash(tip.validators),
+        parameters_hash=tip.header.parameters_hash,
+        last_certificate_hash=certificate_hash(last_certificate),
+        transaction_count=len(raws),
+        event_count=len(events),
+        protocol_version=PROTOCOL_VERSION,
+    )
+    block = Block(header, last_certificate, raws)
+    next_tip = Tip(
+        header=header,
+        id=block_id(header),
+        world=layer,
+        history=tip.history.append(log.leaf_hash(block_id(header))),
+        parameters=tip.parameters,
+        validators=tip.validators,
+    )
+    return Execution(block, next_tip, layer, tuple(transactions), tuple(receipts))
+
+
+def _run(
+    tip: Tip,
+    height: Height,
+    time_ms: TimeMs,
+    index: int,
+    transaction: Transaction,
+    state: Overlay,
+    quotas: Quotas,
+    rules: Rules,
+) -> Receipt:
+    """One transaction: its writes are taken over as a whole, or it leaves a refusal."""
+    attempt = Overlay(state)
+    try:
+        sender = key_in_force(state, transaction.body.sender)
+        quotas.charge(state, sender.organisation, height, len(transaction.raw))
+        rules.check(transaction, sender)
+        call = Call(ChainId(tip.header.chain_id), height, time_ms, transaction.id, index, sender)
+        outcome = rules.execute(call, transaction, attempt)
+    except LedgerError as refusal:
+        return Receipt(transaction.id, Status.REFUSED, refusal.code, refusal.pointer, b"", ())
+    state.absorb(attempt)
+    return Receipt(transaction.id, outcome.status, "", "", outcome.result, outcome.events)
+
+
+# --- checks -------------------------------------------------------------------
+
+
+def check_place(tip: Tip, block: Block) -> None:
+    """Refuse a block that does not follow the tip, before any of its transactions is looked at.
+
+    Raises:
+        LedgerError: `block.wrong_parent`, `block.wrong_time`, `block.wrong_certificate`, or a `certificate.*` code.
+    """
+    header = block.header
+    if header.parent_id != tip.id:
+        raise LedgerError("block.wrong_parent", f"follows {header.parent_id.hex()}, expected {tip.id.hex()}")
+    if header.time_ms <= tip.header.time_ms:
+        raise LedgerError("block.wrong_time", f"{header.time_ms} ms is not after the parent's {tip.header.time_ms} ms")
+    if tip.header.height == 0:
+        if block.last_certificate:
+            raise LedgerError("block.wrong_certificate", "the genesis block has no certificate")
+        return
+    certificate = decode(block.last_certificate, Certificate, CERTIFICATE_BYTES_MAX)
+    if certificate.block_id != tip.id:
+        raise LedgerError("block.wrong_certificate", "the certificate is not the parent's")
+    verify_certificate(certificate, ChainId(tip.header.chain_id), tip.validators)
+
+
+def open_transaction(raw: bytes, opened: Mapping[bytes, Transaction]) -> Transaction:
+    """The transaction in `raw`, its signature verified now or earlier.
+
+    Raises:
+        LedgerError: a `transaction.*` or `encoding.*` code.
+    """
+    known = opened.get(raw)
+    if known is not None:
+        return known
+    transaction = decode_transaction(raw)
+    verify_signature(transaction)
+    return transaction
+
+
+def check_size(transactions: Sequence[Transaction], parameters: Parameters) -> None:
+    """Refuse more than a block may hold.
+
+    Raises:
+        LedgerError: `block.too_many_transactions`, `block.too_large`.
+    """
+    if len(transactions) > parameters.block_transactions_max:
+        raise LedgerError(
+            "block.too_many_transactions",
+            f"{len(transactions)}, at most {parameters.block_transactions_max} are allowed",
+        )
+    size = sum(len(transaction.raw) for transaction in transactions)
+    if size > parameters.block_bytes_max:
+        raise LedgerError("block.too_large", f"{size} bytes, at most {parameters.block_bytes_max} are allowed")
+
+
+def check_new(transaction_id: TxId, world: StateView, ids: Mapping[TxId, None]) -> None:
+    """Refuse a transaction that this block or one inside the replay window holds already.
+
+    Raises:
+        LedgerError: `transaction.replayed`.
+    """
+    if transaction_id in ids or world.is_recent(transaction_id):
+        raise LedgerError("transaction.replayed", f"{transaction_id.hex()} is in a block already")
+
+
+def check_same(expected: Header, found: Header) -> None:
+    """Refuse a header that differs from the one that execution gives, and name the first field that does.
+
+    Raises:
+        LedgerError: `block.wrong_header`, its pointer the field.
+    """
+    for field in Header.__struct_fields__:
+        wanted, got = getattr(expected, field), getattr(found, field)
+        if wanted != got:
+            raise LedgerError("block.wrong_header", f"{field} is {_shown(got)}, expected {_shown(wanted)}", f"/{field}")
+
+
+def _shown(value: bytes | int) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+# --- the two records that every transaction leaves ------------------------------
+
+
+class Replays(Canonical):
+    """The transactions of one block, kept for the replay window; then the slot is written again."""
+
+    height: Counter
+    transaction_ids: tuple[Bytes32, ...]
+
+
+class Quota(Canonical):
+    """What an organisation has used since `window_start`."""
+
+    window_start: Counter
+    units: Counter
+
+
+REPLAYS = Table("ledger", b"replays", Replays)  # key: height modulo the window, 4 bytes
+QUOTAS = Table("ledger", b"quota", Quota)  # key: organisation
+
+
+def replay_slot(height: Height, parameters: Parameters) -> bytes:
+    """The key of the record that holds this height's transaction ids."""
+    return (height % parameters.replay_window_blocks).to_bytes(4, "big")
+
+
+class Quotas:
+    """The use of this block's organisations, read once and written once."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._used: dict[str, Quota] = {}
+
+    def charge(self, state: StateView, organisation: str, height: Height, size_bytes: int) -> None:
+        """Add a transaction's units (its bytes) to what its organisation used.
+
+        Raises:
+            LedgerError: `quota.exceeded`; nothing is charged then.
+        """
+        start = height - height % self._parameters.replay_window_blocks
+        used = self._used.get(organisation) or QUOTAS.get(state, organisation.encode()) or Quota(start, 0)
+        if used.window_start != start:
+            used = Quota(start, 0)
+        units = used.units + size_bytes
+        if units > self._parameters.quota_units_per_window:
+            raise LedgerError("quota.exceeded", f"{organisation} has used {used.units} units of this window")
+        self._used[organisation] = Quota(start, units)
+
+    def write(self, state: Overlay) -> None:
+        """Write the new sums."""
+        for organisation in sorted(self._used):
+            QUOTAS.put(state, organisation.encode(), self._used[organisation])
