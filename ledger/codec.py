@@ -11,7 +11,7 @@ Source: docs/spec/encoding.md.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -20,6 +20,7 @@ from ledger.errors import LedgerError
 Value = TypeVar("Value")
 
 
+@dataclass_transform(frozen_default=True)  # so that the type checker knows subclasses are frozen too
 class Canonical(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A record whose encoding is the array of its fields in the order they are written."""
 
