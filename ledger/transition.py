@@ -36,6 +36,7 @@ from ledger.types import (
     Bytes32,
     ChainId,
     Counter,
+    Epoch,
     Hash,
     Height,
     TimeMs,
@@ -228,7 +229,7 @@ def check_place(tip: Tip, block: Block) -> None:
     certificate = decode(block.last_certificate, Certificate, CERTIFICATE_BYTES_MAX)
     if certificate.block_id != tip.id:
         raise LedgerError("block.wrong_certificate", "the certificate is not the parent's")
-    verify_certificate(certificate, ChainId(tip.header.chain_id), tip.validators)
+    verify_certificate(certificate, ChainId(tip.header.chain_id), Epoch(tip.header.epoch), tip.validators)
 
 
 def open_transaction(raw: bytes, opened: Mapping[bytes, Transaction]) -> Transaction:
