@@ -75,11 +75,12 @@ bench: install  ## Measure a local network as JSON; BENCH_WORKLOAD=epcis BENCH_S
 sim: install  ## Run seeded networks with faults and an adversary; SIM_SEEDS=1-100 SIM_NODES=4
 	@$(BIN)/farmgate sim run --seed $(SIM_SEEDS) --nodes $(SIM_NODES)
 
-# A throwaway virtual environment, so that the tool that pins is not itself among what is pinned.
+# A throwaway virtual environment, so that the tool that pins is not itself among what is pinned. The lines that
+# begin with `--` tell where this machine gets its packages from, which is nobody else's business.
 lock: install  ## Pin requirements/*.in anew into requirements/*.txt, with hashes (add LOCK=--upgrade for newer versions)
 	@set -e; tools=$$(mktemp -d); trap 'rm -rf "$$tools"' EXIT; \
 	$(BIN)/python -m venv "$$tools"; "$$tools/bin/python" -m pip install --quiet $(PIP_TOOLS); \
 	for name in build runtime dev; do echo "lock: requirements/$$name.txt"; \
 		"$$tools/bin/pip-compile" --quiet $(LOCK) --generate-hashes --allow-unsafe --strip-extras --no-header \
-			--no-annotate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options \
-			--output-file "requirements/$$name.txt" "requirements/$$name.in"; done
+			--no-annotate --output-file "requirements/$$name.txt" "requirements/$$name.in"; \
+		sed -i -e '/^--/d' -e '/^$$/d' "requirements/$$name.txt"; done
