@@ -87,7 +87,10 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class TransactionsPending:
-    """Whether the mempool holds transactions that no committed block holds. Sent when it changes."""
+    """Whether the mempool holds transactions that no committed block holds.
+
+    Sent when it changes, and again (True) for transactions admitted after a `NothingToBuild`.
+    """
 
     pending: bool
 
@@ -99,6 +102,13 @@ class Built:
 
     view: View
     header: Header | None
+
+
+@dataclass(frozen=True, slots=True)
+class NothingToBuild:
+    """Answers a `Build` whose block may not be empty: all pending transactions are in the parent's chain."""
+
+    view: View
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,15 +194,17 @@ class WakeAt:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """Build and execute a block on `parent`, empty if there is nothing to put in; answer `Built`.
+    """Build and execute a block on `parent`; answer `Built`, or `NothingToBuild`.
 
     Its time is max(parent.time_ms + 1, wall clock); `parent_certificate` goes into its body as the
-    last certificate (None on the base block).
+    last certificate (None on the base block). With nothing to put in, an empty block is wanted if
+    `may_be_empty`, and none otherwise: so that an idle chain stays quiet.
     """
 
     view: View
     parent: BlockFacts
     parent_certificate: Certificate | None
+    may_be_empty: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,14 +228,16 @@ class Check:
 class Commit:
     """This block is final: make it durable, apply it. Oldest first, each once, without gaps.
 
-    `certificate` is a notarization or finalization of this very block, `finalization` the one that makes it
-    final (of itself or of a descendant). `proposal` and `gap` justify its place, kept with it for disputes
-    (None and empty where this node never saw them).
+    `certificate` is a notarization or finalization of this very block (None where this node holds only
+    a descendant's: then the child's body carries one), `finalization` the one that makes it final (of
+    itself or of a descendant). `proposal` and `gap` (the nullifications between its parent's view and
+    its own) justify its place and are kept with it for disputes; None and empty where never seen.
+    A block that a sync committed meanwhile is skipped by the driver.
     """
 
     block_id: BlockId
     height: Height
-    certificate: Certificate
+    certificate: Certificate | None
     finalization: Certificate
     proposal: SignedProposal | None
     gap: tuple[Certificate, ...]
@@ -269,6 +283,23 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherEpoch:
+    """A peer speaks of another epoch. Of an older one: answer with the finalization that ended it. Of a
+    newer one: this node lags by an epoch; ask that peer for the chain."""
+
+    peer: Peer
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class SignerState:
+    """Whether this node signs, and if not, why (`signer.*`). Sent at the start and when it changes."""
+
+    is_signing: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Halt:
     """This node must stop by itself and say why: it disagrees with what a quorum finalized
     (`consensus.diverged`), or two finalizations conflict (`consensus.forked`)."""
@@ -291,5 +322,7 @@ Effect = (
     | Entered
     | Report
     | Evidence
+    | OtherEpoch
+    | SignerState
     | Halt
 )
