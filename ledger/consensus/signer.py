@@ -1,0 +1,293 @@
+"""The one holder of the key, and the promises that it keeps.
+
+The machine asks, the signer may refuse; whatever the machine believes, no two signatures
+leave here that no correct validator makes both. Every answer is a record that must be
+durable before the signature leaves the node.
+
+    S1  at most one proposal and one notarize hash an (epoch, view)
+    S2  never nullify and finalize in one view
+    S3  finalize only with a held notarization of that hash
+    S4  the record is synced before the bytes leave (the machine's `Persist` comes first)
+    S5  a resend is the identical bytes
+    S6  promises are forgotten only below a finalized view, and signing there is refused for ever
+    S7  the floor is raised and synced before the block store commits
+
+Source: docs/spec/consensus.md, "Signer".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ledger.codec import encode
+from ledger.consensus.records import OwnProposal, OwnVote, Record, SignerFloor
+from ledger.crypto import KeyPair
+from ledger.errors import LedgerError
+from ledger.types import BlockId, ChainId, Epoch, PublicKey, View
+from ledger.validators import ValidatorSet
+from ledger.vote import (
+    Certificate,
+    Proposal,
+    SignedProposal,
+    SignedVote,
+    Vote,
+    VoteCheck,
+    VoteKind,
+    is_vote_signature,
+    sign_proposal,
+    sign_vote,
+    verify_certificate,
+)
+
+
+@dataclass(slots=True)
+class Promises:
+    """What was signed in one view: the signed bytes themselves, so that a resend is identical."""
+
+    proposal: SignedProposal | None = None
+    notarize: SignedVote | None = None
+    nullify: SignedVote | None = None
+    finalize: SignedVote | None = None
+
+    def of(self, kind: VoteKind) -> SignedVote | None:
+        """The vote of this kind, if one was signed."""
+        match kind:
+            case VoteKind.NOTARIZE:
+                return self.notarize
+            case VoteKind.NULLIFY:
+                return self.nullify
+            case VoteKind.FINALIZE:
+                return self.finalize
+
+    def votes(self) -> tuple[SignedVote, ...]:
+        """All votes that were signed."""
+        return tuple(vote for vote in (self.notarize, self.nullify, self.finalize) if vote is not None)
+
+    @property
+    def notarized_hash(self) -> BlockId | None:
+        """The block of the notarize vote."""
+        return _block_of(self.notarize)
+
+    @property
+    def finalized_hash(self) -> BlockId | None:
+        """The block of the finalize vote."""
+        return _block_of(self.finalize)
+
+
+NO_PROMISES = Promises()  # what an observer, or a view without a signature, has promised; never written to
+
+
+def first_record(chain_id: ChainId, public_key: PublicKey, generation: bytes, epoch: Epoch) -> SignerFloor:
+    """The record that `init` and `join` write together with the key; without it the signer is quarantined."""
+    return SignerFloor(chain_id, public_key, generation, epoch, View(0))
+
+
+class Signer:
+    """Signs votes and proposals of one key on one chain, under S1 to S7.
+
+    `generation` is 16 bytes that stay with the host and are in no backup of the home.
+    """
+
+    def __init__(self, chain_id: ChainId, key: KeyPair, generation: bytes) -> None:
+        self._chain_id = chain_id
+        self._key = key
+        self._generation = generation
+        self._floor = (Epoch(0), View(0))
+        self._epoch = Epoch(0)
+        self._validators: ValidatorSet | None = None
+        self._is_valid: VoteCheck = is_vote_signature
+        self._index = 0
+        self._promises: dict[tuple[Epoch, View], Promises] = {}
+        self.quarantine_reason = "signer.not_started"
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that others know this validator by."""
+        return self._key.public
+
+    @property
+    def floor(self) -> tuple[Epoch, View]:
+        """The (epoch, view) at and below which nothing is signed."""
+        return self._floor
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether the record can't be trusted, so that nothing is signed."""
+        return self.quarantine_reason != ""
+
+    def begin_epoch(self, epoch: Epoch, validators: ValidatorSet, is_valid: VoteCheck) -> None:
+        """Sign in this epoch from now on, as a member of this set."""
+        index = validators.index_of(self.public_key)
+        assert index is not None, "a signer outside of the set has nothing to sign"
+        self._epoch, self._validators, self._is_valid, self._index = epoch, validators, is_valid, index
+
+    # --- the record -----------------------------------------------------------
+
+    def restore(self, records: Iterable[Record], store: tuple[Epoch, View]) -> None:
+        """Read the record back; `store` is the place of the finalization that covers the store's head.
+
+        Quarantines itself when the record is missing, of another chain, key or host, or older than
+        the store: S7 wrote the floor first, so a lower floor is a restored copy.
+        """
+        floors = []
+        for record in records:
+            match record:
+                case SignerFloor():
+                    floors.append(record)
+                case OwnVote(signed=vote):
+                    self._remember_vote(vote)
+                case OwnProposal(signed=proposal):
+                    self._remember_proposal(proposal)
+                case _:
+                    pass
+        for floor in floors:
+            self._floor = max(self._floor, (Epoch(floor.epoch), View(floor.view)))
+        self.quarantine_reason = self._distrust(floors[-1] if floors else None, store)
+
+    def _distrust(self, last: SignerFloor | None, store: tuple[Epoch, View]) -> str:
+        if last is None:
+            return "signer.no_record"
+        if last.chain_id != self._chain_id:
+            return "signer.other_chain"
+        if last.public_key != self.public_key:
+            return "signer.other_key"
+        if last.generation != self._generation:
+            return "signer.other_host"
+        if self._floor < store:
+            return "signer.floor_below_store"
+        return ""
+
+    def raise_floor(self, epoch: Epoch, view: View) -> SignerFloor | None:
+        """Promise to sign nothing at or below a finalized view, and forget what was signed there (S6, S7).
+
+        None if the floor is there already. While quarantined nothing is written: a floor would
+        be taken for a record that was never lost.
+        """
+        if self.is_quarantined or (epoch, view) <= self._floor:
+            return None
+        return self._write_floor(epoch, view)
+
+    def release(self, epoch: Epoch, view: View) -> SignerFloor:
+        """End the quarantine above a finalized view; the caller has seen that it is safe."""
+        assert self.is_quarantined and (epoch, view) >= self._floor
+        self.quarantine_reason = ""
+        return self._write_floor(epoch, view)
+
+    def _write_floor(self, epoch: Epoch, view: View) -> SignerFloor:
+        self._floor = (epoch, view)
+        for place in [place for place in self._promises if place <= self._floor]:
+            del self._promises[place]
+        return SignerFloor(self._chain_id, self.public_key, self._generation, epoch, view)
+
+    def promises(self, view: View) -> Promises:
+        """What was signed in this view of the epoch in force; for reading only."""
+        return self._promises.get((self._epoch, view), NO_PROMISES)
+
+    def votes(self) -> tuple[SignedVote, ...]:
+        """All votes above the floor in the epoch in force, by ascending view: the bytes to resend (S5)."""
+        places = sorted(place for place in self._promises if place[0] == self._epoch and place > self._floor)
+        return tuple(vote for place in places for vote in self._promises[place].votes())
+
+    def _remember_vote(self, signed: SignedVote) -> None:
+        promises = self._promises_at(Epoch(signed.vote.epoch), View(signed.vote.view))
+        match signed.vote.kind:
+            case VoteKind.NOTARIZE:
+                promises.notarize = signed
+            case VoteKind.NULLIFY:
+                promises.nullify = signed
+            case VoteKind.FINALIZE:
+                promises.finalize = signed
+
+    def _remember_proposal(self, signed: SignedProposal) -> None:
+        self._promises_at(Epoch(signed.proposal.epoch), View(signed.proposal.view)).proposal = signed
+
+    def _promises_at(self, epoch: Epoch, view: View) -> Promises:
+        return self._promises.setdefault((epoch, view), Promises())
+
+    # --- signing --------------------------------------------------------------
+
+    def sign_vote(self, vote: Vote, notarization: Certificate | None = None) -> OwnVote:
+        """The vote, signed: the record to make durable before it leaves.
+
+        The same vote again gives the identical bytes. A finalize vote needs the notarization.
+
+        Raises:
+            LedgerError: `signer.*`: the signature would break a promise.
+        """
+        self._check_place(vote.chain_id, Epoch(vote.epoch), View(vote.view))
+        promises = self.promises(View(vote.view))
+        self._check_promises(vote, promises)
+        if vote.kind is VoteKind.FINALIZE:
+            self._check_notarization(vote, notarization)
+        signed = promises.of(vote.kind) or SignedVote(vote, self._index, sign_vote(self._key, vote))
+        self._remember_vote(signed)
+        return OwnVote(signed)
+
+    def sign_proposal(self, proposal: Proposal) -> OwnProposal:
+        """The proposal, signed: the record to make durable before it leaves.
+
+        Raises:
+            LedgerError: `signer.*`: the signature would break a promise.
+        """
+        self._check_place(proposal.chain_id, Epoch(proposal.epoch), View(proposal.view))
+        promises = self.promises(View(proposal.view))
+        if promises.nullify is not None:
+            raise LedgerError("signer.after_nullify", f"view {proposal.view} was nullified by this key")
+        signed = promises.proposal
+        if signed is None:
+            signed = SignedProposal(proposal, self._index, sign_proposal(self._key, proposal))
+        if encode(signed.proposal) != encode(proposal):
+            raise LedgerError(
+                "signer.second_proposal", f"view {proposal.view} has another proposal by this key"
+            )
+        self._remember_proposal(signed)
+        return OwnProposal(signed)
+
+    def _check_place(self, chain_id: bytes, epoch: Epoch, view: View) -> None:
+        if self.is_quarantined:
+            raise LedgerError("signer.quarantined", f"signing is suspended: {self.quarantine_reason}")
+        if chain_id != self._chain_id:
+            raise LedgerError("signer.other_chain", f"chain {chain_id.hex()}, the key is bound to another")
+        if epoch != self._epoch:
+            raise LedgerError("signer.other_epoch", f"epoch {epoch}, the epoch in force is {self._epoch}")
+        if (epoch, view) <= self._floor:
+            raise LedgerError("signer.below_floor", f"epoch {epoch}, view {view} is not above {self._floor}")
+
+    def _check_promises(self, vote: Vote, promises: Promises) -> None:
+        notarized, finalized = promises.notarized_hash, promises.finalized_hash
+        match vote.kind:
+            case VoteKind.NOTARIZE:
+                if promises.nullify is not None and promises.notarize is None:
+                    raise LedgerError("signer.after_nullify", f"view {vote.view} was nullified by this key")
+                if notarized not in (None, vote.block_id) or finalized not in (None, vote.block_id):
+                    raise LedgerError(
+                        "signer.second_block", f"another block has this key's vote in {vote.view}"
+                    )
+            case VoteKind.NULLIFY:
+                if promises.finalize is not None:
+                    raise LedgerError(
+                        "signer.after_finalize", f"view {vote.view} has a finalize vote of this key"
+                    )
+            case VoteKind.FINALIZE:
+                if promises.nullify is not None:
+                    raise LedgerError("signer.after_nullify", f"view {vote.view} was nullified by this key")
+                if notarized not in (None, vote.block_id) or finalized not in (None, vote.block_id):
+                    raise LedgerError(
+                        "signer.second_block", f"another block has this key's vote in {vote.view}"
+                    )
+
+    def _check_notarization(self, vote: Vote, notarization: Certificate | None) -> None:
+        wanted = Vote(vote.chain_id, vote.epoch, vote.view, VoteKind.NOTARIZE, vote.block_id)
+        if notarization is None or notarization.vote != wanted or self._validators is None:
+            raise LedgerError("signer.no_notarization", f"no notarization of this block in view {vote.view}")
+        try:
+            verify_certificate(notarization, self._chain_id, self._epoch, self._validators, self._is_valid)
+        except LedgerError as refusal:
+            raise LedgerError("signer.no_notarization", f"the notarization is invalid: {refusal}") from None
+
+
+def _block_of(signed: SignedVote | None) -> BlockId | None:
+    if signed is None or signed.vote.block_id is None:
+        return None
+    return BlockId(signed.vote.block_id)
