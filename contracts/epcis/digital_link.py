@@ -1,0 +1,78 @@
+"""GS1 Digital Links on any domain to GS1 keys: a key somewhere in the path, then its qualifiers to the end.
+
+The query string and fragment say nothing about which thing is meant. On a foreign domain a path that only
+looks like a key (`/party/spring`) is nobody's mistake; on GS1's own it is.
+
+Source: GS1 Digital Link URI Syntax 1.3; the alphabetic short names are those of version 1.1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from contracts.epcis.gs1_keys import Key, is_key, is_qualifier, is_sequence, key
+from ledger.errors import LedgerError
+
+_WEB = re.compile(r"[hH][tT][tT][pP][sS]?://([^/?#]+)/([^?#]*)", re.DOTALL)
+_GS1_HOST = re.compile(r"id\.gs1\.org", re.IGNORECASE | re.ASCII)
+_SHORT_NAMES: Final = {
+    "sscc": "00",
+    "gtin": "01",
+    "lot": "10",
+    "ser": "21",
+    "cpv": "22",
+    "tpx": "235",
+    "gdti": "253",
+    "glnx": "254",
+    "gcn": "255",
+    "ginc": "401",
+    "gsin": "402",
+    "gln": "414",
+    "party": "417",
+    "grai": "8003",
+    "giai": "8004",
+    "itip": "8006",
+    "cpid": "8010",
+    "cpsn": "8011",
+    "gmn": "8013",
+    "gsrnp": "8017",
+    "gsrn": "8018",
+}
+
+
+def link_key(text: str) -> Key | None:
+    """The GS1 key that a web address names, or None where it names none.
+
+    Raises:
+        LedgerError: `identifier.check_digit` on any domain; `identifier.invalid` on id.gs1.org alone.
+    """
+    found = _WEB.match(text)
+    if found is None:
+        return None
+    host, path = found.groups()
+    segments = path.removesuffix("/").split("/")
+    refusal = None
+    for index in range(len(segments) - 1):
+        ai = _SHORT_NAMES.get(segments[index], segments[index])
+        if not is_key(ai):
+            continue
+        try:
+            whole = _from(ai, segments[index + 1 :])
+        except LedgerError as problem:
+            refusal = refusal or problem
+            continue
+        return whole
+    if refusal is not None and (refusal.code == "identifier.check_digit" or _GS1_HOST.fullmatch(host)):
+        raise refusal
+    return None
+
+
+def _from(ai: str, rest: list[str]) -> Key:
+    """The key whose value and qualifiers the rest of a path is."""
+    value, *pairs = [unquote(segment, encoding="latin-1") if "%" in segment else segment for segment in rest]
+    names = tuple(_SHORT_NAMES.get(name, name) for name in pairs[::2])
+    if len(pairs) % 2 or not all(map(is_qualifier, names)) or not is_sequence(ai, names):
+        raise LedgerError("identifier.invalid", f"what follows ({ai}) are not its qualifiers in their order")
+    return key(ai, value, tuple(zip(names, pairs[1::2], strict=True)))
