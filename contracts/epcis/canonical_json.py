@@ -33,6 +33,7 @@ NUMBER_DIGITS_MAX: Final = 38  # on each side of the decimal point: more than an
 NUMBER_LITERAL_MAX: Final = 128  # characters of one number as written; bounds the work on trailing zeros
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="number")
+_NO_BRACKET: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 
 
@@ -86,14 +87,13 @@ def child(pointer: str, key: str | int) -> str:
 def _check_depth(data: bytes) -> None:
     if data.count(b"[") + data.count(b"{") <= DEPTH_MAX:
         return
+    # Without a backslash every second piece between quotes is a string: six times as fast as the pattern.
+    bare = _STRING.sub(b"", data) if b"\\" in data else b"".join(data.split(b'"')[::2])
     depth = 0
-    for mark in _STRING.sub(b"", data):
-        if mark in b"[{":
-            depth += 1
-            if depth > DEPTH_MAX:
-                raise LedgerError("json.too_deep", f"nested deeper than {DEPTH_MAX} arrays and objects")
-        elif mark in b"]}":
-            depth -= 1
+    for bracket in bare.translate(None, _NO_BRACKET):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > DEPTH_MAX:
+            raise LedgerError("json.too_deep", f"nested deeper than {DEPTH_MAX} arrays and objects")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -129,14 +129,14 @@ def is_sequence(ai: str, qualifiers: tuple[str, ...]) -> bool:
     return False
 
 
-def in_order(ai: str, qualifiers: dict[str, str]) -> tuple[tuple[str, str], ...] | None:
-    """The qualifiers of a key in the order of a Digital Link, or None where they do not go together."""
-    if not qualifiers:
-        return ()
-    for sequence in _SEQUENCES.get(ai, ()):
-        if all(name in sequence for name in qualifiers):
-            return tuple((name, qualifiers[name]) for name in sequence if name in qualifiers)
-    return None
+def in_order(ai: str, elements: dict[str, str]) -> tuple[tuple[str, str], ...] | None:
+    """The qualifiers of a key among the elements, in a Digital Link's order; None if they do not go together."""
+    sequences = _SEQUENCES.get(ai, ())
+    present = [name for sequence in sequences for name in sequence if name in elements]
+    for sequence in sequences:
+        if all(name in sequence for name in present):
+            return tuple((name, elements[name]) for name in present)
+    return None if present else ()
 
 
 def key(ai: str, value: str, qualifiers: tuple[tuple[str, str], ...] = ()) -> Key:

@@ -1,9 +1,9 @@
 """One canonical identifier for each thing, whatever spelling it arrives in.
 
 GS1 keys, as EPC URN or Digital Link on any domain, become the constrained Digital Link on id.gs1.org. Any
-other absolute URI is an identifier as it stands. In an event, a GS1 key that is broken (a wrong check digit, a
-bad length) also stays the URI that it was, marked with a flag: the event says what was read, and refusing it
-would lose that. Where a person types or scans, the same key is refused.
+other absolute URI is an identifier as it stands. In an event, a GS1 key that is broken (a wrong check
+digit, a bad length) also stays the URI that it was, marked with a flag: the event says what was read, and
+refusing it would lose that. Where a person types or scans, the same key is refused.
 
 Source: CBV 2.0 section 8; RFC 3986.
 """
@@ -71,7 +71,9 @@ def canonical_id(text: str) -> str:
     try:
         found = _gs1_key(text)
     except LedgerError as problem:
-        raise LedgerError("identifier.invalid", problem.message) from None
+        if problem.code == "identifier.check_digit":
+            raise LedgerError("identifier.invalid", problem.message) from None
+        raise
     return text if found is None else found.uri
 
 

@@ -79,7 +79,9 @@ class _Reader:
         return None if text is None else self.resolved(text, name)
 
     def ids(self, name: str) -> Epcs:
-        items = self.fields.get(name, ())
+        items = self.fields.get(name)
+        if not items:
+            return ()
         return tuple([self.resolved(text, f"{name}/{index}") for index, text in enumerate(items)])
 
     def place(self, name: str) -> str | None:
@@ -87,6 +89,9 @@ class _Reader:
         return None if place is None else self.resolved(place["id"], f"{name}/id")
 
     def quantities(self, name: str) -> Quantities:
+        items = self.fields.get(name)
+        if not items:
+            return ()
         return tuple(
             [
                 Quantity(
@@ -94,18 +99,21 @@ class _Reader:
                     _amount(item),
                     item.get("uom"),
                 )
-                for index, item in enumerate(self.fields.get(name, ()))
+                for index, item in enumerate(items)
             ]
         )
 
     def typed(self, name: str, what: str, vocabulary: Vocabulary) -> tuple[Typed, ...]:
+        items = self.fields.get(name)
+        if not items:
+            return ()
         return tuple(
             [
                 Typed(
                     stored_term(item.get("type", ""), vocabulary, self.bound),
                     self.resolved(item[what], f"{name}/{index}/{what}"),
                 )
-                for index, item in enumerate(self.fields.get(name, ()))
+                for index, item in enumerate(items)
             ]
         )
 
