@@ -67,7 +67,7 @@ def check_page_size(page: bytes, bucket: int) -> None:
 
 
 def check_page(page: bytes, bucket: int, depth: int) -> None:
-    """Refuse a page that no tree has written: torn, out of order, or with a leaf of another bucket.
+    """Refuse a page that no tree has written: empty, torn, out of order, or with a leaf of another bucket.
 
     Raises:
         PageError
@@ -76,7 +76,9 @@ def check_page(page: bytes, bucket: int, depth: int) -> None:
     paths = [path for path, _ in decode_page(page)]
     if any(path >= following for path, following in pairwise(paths)):
         raise PageError(f"bucket {bucket}: the leaves are not in ascending order")
-    if paths and not bucket_of(paths[0], depth) == bucket_of(paths[-1], depth) == bucket:
+    if not paths:
+        raise PageError(f"bucket {bucket}: an empty page; a bucket without leaves has none")
+    if not bucket_of(paths[0], depth) == bucket_of(paths[-1], depth) == bucket:
         raise PageError(f"bucket {bucket}: a leaf belongs to another bucket at depth {depth}")
 
 

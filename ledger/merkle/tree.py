@@ -126,15 +126,18 @@ class StateTree:
                 pages[bucket] = page
                 changed[(1 << self.depth) + bucket] = subtree(rows, self.depth)
                 leaves_added += (len(page) - len(before)) // (2 * HASH_BYTES)
+        if not changed:
+            return TreeUpdate(base, base, {}, {}, 0)
         self._climb(changed, _overlay(parents))
-        root = Hash(changed[1][1]) if changed else base
-        return TreeUpdate(base, root, pages, changed, leaves_added)
+        return TreeUpdate(base, Hash(changed[1][1]), pages, changed, leaves_added)
 
     def commit(self, update: TreeUpdate) -> None:
         """Fold in an update that starts from the committed root."""
         assert update.base == self.root, "an update is committed once, on the state that it was made for"
-        for index, node in update.top.items():
-            self._set(index, node)
+        counts, hashes = self._counts, self._hashes
+        for index, (count, node_hash) in update.top.items():
+            counts[index] = count
+            hashes[index << 5 : (index + 1) << 5] = node_hash
         self.leaf_count += update.leaves_added
         assert update.root == self.root
 
@@ -209,21 +212,33 @@ class StateTree:
                 self._set(index, self._node(left if counts[left] else left + 1, {}))
 
     def _climb(self, changed: dict[int, Node], top: Mapping[int, Node]) -> None:
-        """Add to changed buckets their ancestors, each hashed once."""
+        """Add to changed buckets their ancestors, each hashed once.
+
+        This loop is most of a block's cost, so it reads the arrays without a call.
+        """
+        counts, hashes = self._counts, self._hashes
         level = sorted(changed)
         for _ in range(self.depth):
             above: list[int] = []
+            parent = 0
             for index in level:
+                if index >> 1 == parent:
+                    continue  # its left sibling has taken it along
                 parent = index >> 1
-                if above and above[-1] == parent:
-                    continue
                 above.append(parent)
-                left_count, left = changed.get(2 * parent) or self._node(2 * parent, top)
-                right_count, right = changed.get(2 * parent + 1) or self._node(2 * parent + 1, top)
-                if left_count + right_count > 1:
-                    changed[parent] = 2, sha256(b"\x01" + left + right).digest()
+                count, child = changed[index]
+                sibling = index ^ 1
+                known = changed.get(sibling) or top.get(sibling)
+                beside_count, beside = known or (
+                    counts[sibling],
+                    hashes[sibling << 5 : (sibling + 1) << 5],  # 32 bytes a node
+                )
+                if count + beside_count < 2:
+                    changed[parent] = (count, child) if count else (beside_count, bytes(beside))
+                elif index & 1:
+                    changed[parent] = 2, sha256(b"\x01" + beside + child).digest()
                 else:
-                    changed[parent] = (left_count, left) if left_count else (right_count, right)
+                    changed[parent] = 2, sha256(b"\x01" + child + beside).digest()
             level = above
 
     def _check_chain(self, parents: Sequence[TreeUpdate]) -> Hash:

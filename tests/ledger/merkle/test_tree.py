@@ -188,9 +188,18 @@ def test_a_bucket_full_of_hostile_paths_is_still_right() -> None:
         assert tree.preview(dict.fromkeys(leaves)).root == EMPTY_HASH
 
 
+def test_a_bucket_beyond_the_depth_is_refused_at_start() -> None:
+    """A store of another depth is noticed, whichever of the two is deeper."""
+    _, store = tree_of(LEAVES, 8)
+    for depth in (7, 9):
+        with pytest.raises(PageError, match=f"at depth {depth}"):
+            StateTree(depth, store, store.pages.items())
+
+
 @pytest.mark.parametrize(
     "page",
     [
+        b"",
         encode_page([(b"\x00" * 32, b"a" * 32)])[:-1],
         encode_page([(b"\x00" * 32, b"a" * 32)]) + b"\x00",
         encode_page([(b"\x01" * 32, b"a" * 32), (b"\x00" * 32, b"a" * 32)]),
@@ -198,7 +207,7 @@ def test_a_bucket_full_of_hostile_paths_is_still_right() -> None:
         encode_page([(b"\x80" * 32, b"a" * 32)]),
         encode_page([(b"\x01" * 32, b"a" * 32), (b"\x80" * 32, b"a" * 32)]),
     ],
-    ids=["cut", "too long", "out of order", "twice", "wrong bucket", "one in a wrong bucket"],
+    ids=["empty", "cut", "too long", "out of order", "twice", "wrong bucket", "one in a wrong bucket"],
 )
 def test_a_page_that_no_tree_wrote_is_refused_at_start(page: bytes) -> None:
     """A torn, disordered or misplaced page never becomes part of a root."""
