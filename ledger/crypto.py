@@ -39,6 +39,7 @@ class Tag(Enum):
     EVENT_IDENTITY = b"farmgate/event-identity/1"
     HANDSHAKE = b"farmgate/handshake/1"
     NODE = b"farmgate/node/1"
+    KEY_POSSESSION = b"farmgate/key-possession/1"
 
 
 class KeyPair(NamedTuple):
