@@ -1,0 +1,354 @@
+"""Final blocks by height, in a database of their own: written once, in order, never changed.
+
+Each block is one synced batch. What is read is hashed again and compared with the id under which
+it was written, whatever the disk says about it. Blocks that are not final have no place here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Final, TypeVar
+
+from msgspec import Meta
+
+from ledger.block import CERTIFICATE_BYTES_MAX, Block, Header, block_id, certificate_hash, transactions_root
+from ledger.codec import Canonical, decode, encode
+from ledger.errors import LedgerError
+from ledger.merkle import log
+from ledger.receipt import Receipt, receipt_bytes
+from ledger.types import (
+    BLOCK_BYTES_MAX,
+    BLOCK_TRANSACTIONS_MAX,
+    HASH_BYTES,
+    BlockId,
+    ChainId,
+    Height,
+    TxId,
+)
+from node.store.database import Batch, Database, check_identity, identity_entry
+from node.store.failure import StoreCorrupted
+
+Value = TypeVar("Value")
+
+KIND: Final = "blocks"
+RETENTION_BLOCKS: Final = 2_000  # how long justifications are kept: two epochs of the default length
+JUSTIFICATION_BYTES_MAX: Final = 1 << 20
+RECEIPTS_BYTES_MAX: Final = 64 << 20
+LINK_HEADERS_MAX: Final = 256  # headers between a page's last block and the certificate that covers it
+_SWEEP_BLOCKS_MAX: Final = 64  # outdated justifications removed with one new block
+_HEADER_BYTES_MAX: Final = 2_048
+
+# First byte of a key; heights follow as 8 bytes, big-endian, so that key order is height order.
+_HEADER, _BODY, _RECEIPTS, _FINALIZATION, _JUSTIFICATION = b"H", b"B", b"R", b"F", b"J"
+_HEIGHT_OF_BLOCK, _PLACE_OF_TRANSACTION = b"I", b"T"
+_END: Final = b"\xff" * 8
+
+
+class _Body(Canonical):
+    """What a block holds beside its header."""
+
+    last_certificate: Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
+    transactions: Annotated[tuple[bytes, ...], Meta(max_length=BLOCK_TRANSACTIONS_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """A final block as it is written.
+
+    receipts: of its transactions, in order.
+    finalization: the encoded certificate that makes this very block final, or b"" where a descendant's does.
+    justification: the encoded proposal, parent and gap certificates, or b"".
+    """
+
+    id: BlockId
+    block: Block
+    receipts: tuple[Receipt, ...]
+    finalization: bytes
+    justification: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A block's batch, made but not yet written."""
+
+    batch: Batch
+    height: Height
+    id: BlockId
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizedPage:
+    """Consecutive final blocks, oldest first, and what proves the last of them final.
+
+    blocks: encoded blocks.
+    justifications: one for each block, b"" where none is kept.
+    link: headers that follow the last block, up to the one that `finalization` names. Empty unless the run
+        of blocks up to that certificate is longer than a page may be.
+    finalization: the encoded certificate of the last header of `link`, or of the last block.
+    """
+
+    blocks: tuple[bytes, ...]
+    justifications: tuple[bytes, ...]
+    link: tuple[Header, ...]
+    finalization: bytes
+
+
+class BlockStore:
+    """The final blocks of one chain, from genesis (height 0) to the head."""
+
+    def __init__(
+        self, database: Database, chain_id: ChainId, *, retention_blocks: int = RETENTION_BLOCKS
+    ) -> None:
+        """Open what `create` made.
+
+        Raises:
+            StoreLost, StoreCorrupted, StoreMismatch
+        """
+        check_identity(database, KIND, chain_id)
+        self._database = database
+        self._retention_blocks = retention_blocks
+        newest = list(database.scan(_HEADER, _HEADER + _END, limit=1, reverse=True))
+        if not newest:
+            raise StoreCorrupted(database.path, "height 0", "it holds no block")
+        self._height = Height(int.from_bytes(newest[0][0][1:], "big"))
+        self._id = self._header(self._height)[0]
+
+    @staticmethod
+    def create(database: Database, chain_id: ChainId, genesis_block: Block) -> None:
+        """Write identity and block 0 into an empty database, in one batch."""
+        assert genesis_block.header.height == 0
+        first = StoredBlock(block_id(genesis_block.header), genesis_block, (), b"", b"")
+        database.write({**identity_entry(KIND, chain_id), **_entries(first)})
+
+    # --- writing --------------------------------------------------------------
+
+    def append(self, stored: StoredBlock) -> None:
+        """Write the next block: when this returns it survives a power cut."""
+        staged = self.stage(stored)
+        self.write(staged)
+        self.settle(staged)
+
+    def stage(self, stored: StoredBlock) -> Staged:
+        """Make the batch of the next block. `write` and `settle` must follow before another is staged."""
+        height = Height(stored.block.header.height)
+        assert height == self._height + 1, (
+            f"height {height} after {self._height}: neither gap nor overwriting"
+        )
+        assert stored.block.header.parent_id == self._id, "the block does not follow the head"
+        assert len(stored.receipts) == len(stored.block.transactions)
+        outdated = self._outdated(height)
+        return Staged({**_entries(stored), **dict.fromkeys(outdated)}, height, stored.id)
+
+    def write(self, staged: Staged) -> None:
+        """Make the batch durable; touches nothing else, so another thread may wait for the disk."""
+        self._database.write(staged.batch)
+
+    def settle(self, staged: Staged) -> None:
+        """Let readers see the block that was written."""
+        self._height, self._id = staged.height, staged.id
+
+    def _outdated(self, height: Height) -> list[bytes]:
+        """Justifications that have left the retention; a few at a time where many have."""
+        kept_from = height - self._retention_blocks
+        if kept_from <= 0:
+            return []
+        until = _JUSTIFICATION + _number(kept_from)
+        return [key for key, _ in self._database.scan(_JUSTIFICATION, until, limit=_SWEEP_BLOCKS_MAX)]
+
+    # --- reading --------------------------------------------------------------
+
+    @property
+    def head(self) -> tuple[Height, BlockId]:
+        """The last block."""
+        return self._height, self._id
+
+    def id_at(self, height: Height) -> BlockId | None:
+        """The id of the block at a height, or None above the head."""
+        return None if height > self._height else self._header(height)[0]
+
+    def header(self, height: Height) -> Header | None:
+        """The header at a height, or None above the head.
+
+        Raises:
+            StoreCorrupted
+        """
+        return None if height > self._height else self._header(height)[1]
+
+    def block(self, height: Height) -> Block | None:
+        """The block at a height, hashed again, or None above the head.
+
+        Raises:
+            StoreCorrupted
+        """
+        return None if height > self._height else self._block(height)
+
+    def receipts(self, height: Height) -> tuple[Receipt, ...] | None:
+        """The receipts of the block at a height, in order, or None above the head.
+
+        Raises:
+            StoreCorrupted
+        """
+        if height > self._height:
+            return None
+        receipts = self._decoded(_RECEIPTS, height, tuple[Receipt, ...], RECEIPTS_BYTES_MAX)
+        if log.root([receipt_bytes(each) for each in receipts]) != self._header(height)[1].receipts_root:
+            raise self._corrupted(height, "the receipts are not those of the header")
+        return receipts
+
+    def stored(self, height: Height) -> StoredBlock | None:
+        """All that was written with the block at a height, or None above the head.
+
+        Raises:
+            StoreCorrupted
+        """
+        receipts = self.receipts(height)
+        if receipts is None:
+            return None
+        key = _number(height)
+        return StoredBlock(
+            self._header(height)[0],
+            self._block(height),
+            receipts,
+            self._database.get(_FINALIZATION + key) or b"",
+            self._database.get(_JUSTIFICATION + key) or b"",
+        )
+
+    def height_of(self, identifier: BlockId) -> Height | None:
+        """The height of a block by its id."""
+        found = self._database.get(_HEIGHT_OF_BLOCK + identifier)
+        height = None if found is None else Height(int.from_bytes(found, "big"))
+        return None if height is None or height > self._height else height
+
+    def place_of(self, transaction_id: TxId) -> tuple[Height, int] | None:
+        """The height and the index in the block of a transaction by its id."""
+        found = self._database.get(_PLACE_OF_TRANSACTION + transaction_id)
+        if found is None:
+            return None
+        if len(found) != 12:
+            raise StoreCorrupted(self._database.path, f"transaction {transaction_id.hex()}", "not a place")
+        height = Height(int.from_bytes(found[:8], "big"))
+        return None if height > self._height else (height, int.from_bytes(found[8:], "big"))
+
+    def finalization(self, height: Height) -> tuple[Height, bytes] | None:
+        """The nearest certificate that makes the block at a height final: its own, or a descendant's.
+
+        Answers the height that the certificate names, and the encoded certificate.
+        """
+        start, stop = _FINALIZATION + _number(height), _FINALIZATION + _number(self._height + 1)
+        for key, certificate in self._database.scan(start, stop, limit=1):
+            return Height(int.from_bytes(key[1:], "big")), certificate
+        return None
+
+    def finalized_page(self, start: Height, blocks_max: int, bytes_max: int) -> FinalizedPage | None:
+        """Blocks from `start` on, proved final, for a node that is behind; None where nothing is to be had.
+
+        The page ends at the last block within the limits that has a certificate of its own. Where there is
+        none, it ends at the last block within the limits (one at least) and `link` leads on to the next.
+
+        Raises:
+            StoreCorrupted
+        """
+        assert blocks_max >= 1
+        blocks: list[bytes] = []
+        size = 0
+        end = None  # how many of the blocks a certificate of their own allows, and that certificate
+        for height in range(start, min(start + blocks_max, self._height + 1)):
+            data = encode(self._block(Height(height)))
+            if blocks and size + len(data) > bytes_max:
+                break
+            blocks.append(data)
+            size += len(data)
+            certificate = self._database.get(_FINALIZATION + _number(height))
+            if certificate is not None:
+                end = len(blocks), certificate
+        if not blocks:
+            return None
+        if end is not None:
+            return self._page(start, blocks[: end[0]], (), end[1])
+        following = self.finalization(Height(start + len(blocks)))
+        if following is None or following[0] - start - len(blocks) >= LINK_HEADERS_MAX:
+            return None
+        link = tuple(self._header(Height(each))[1] for each in range(start + len(blocks), following[0] + 1))
+        return self._page(start, blocks, link, following[1])
+
+    def _page(
+        self, start: Height, blocks: list[bytes], link: tuple[Header, ...], finalization: bytes
+    ) -> FinalizedPage:
+        heights = range(start, start + len(blocks))
+        justifications = tuple(self._database.get(_JUSTIFICATION + _number(each)) or b"" for each in heights)
+        return FinalizedPage(tuple(blocks), justifications, link, finalization)
+
+    def audit(self) -> Iterator[Height]:
+        """Read every block and its receipts again, from genesis up; yields each height that is sound.
+
+        Raises:
+            StoreCorrupted: at the first height that is not.
+        """
+        parent = None
+        for height in range(self._height + 1):
+            stored = self.stored(Height(height))
+            assert stored is not None
+            if parent is not None and stored.block.header.parent_id != parent:
+                raise self._corrupted(Height(height), "it does not follow the block below")
+            parent = stored.id
+            yield Height(height)
+
+    def _header(self, height: Height) -> tuple[BlockId, Header]:
+        data = self._read(_HEADER, height)
+        identifier = BlockId(data[:HASH_BYTES])
+        try:
+            header = decode(data[HASH_BYTES:], Header, _HEADER_BYTES_MAX)
+        except LedgerError as refusal:
+            raise self._corrupted(height, str(refusal)) from None
+        if header.height != height or block_id(header) != identifier:
+            raise self._corrupted(height, "the header is not the one that its id names")
+        return identifier, header
+
+    def _block(self, height: Height) -> Block:
+        _, header = self._header(height)
+        body = self._decoded(_BODY, height, _Body, BLOCK_BYTES_MAX + CERTIFICATE_BYTES_MAX + 4096)
+        if (
+            transactions_root(body.transactions) != header.transactions_root
+            or certificate_hash(body.last_certificate) != header.last_certificate_hash
+        ):
+            raise self._corrupted(height, "the body is not the one that the header names")
+        return Block(header, body.last_certificate, body.transactions)
+
+    def _decoded(self, table: bytes, height: Height, kind: type[Value], bytes_max: int) -> Value:
+        try:
+            return decode(self._read(table, height), kind, bytes_max)
+        except LedgerError as refusal:
+            raise self._corrupted(height, str(refusal)) from None
+
+    def _read(self, table: bytes, height: Height) -> bytes:
+        data = self._database.get(table + _number(height))
+        if data is None:
+            raise self._corrupted(height, "it is missing")
+        return data
+
+    def _corrupted(self, height: Height, message: str) -> StoreCorrupted:
+        return StoreCorrupted(self._database.path, f"height {height}", message)
+
+
+def _number(height: int) -> bytes:
+    return height.to_bytes(8, "big")
+
+
+def _entries(stored: StoredBlock) -> dict[bytes, bytes | None]:
+    """All keys of one block."""
+    block = stored.block
+    key = _number(block.header.height)
+    entries: dict[bytes, bytes | None] = {
+        _HEADER + key: stored.id + encode(block.header),
+        _BODY + key: encode(_Body(block.last_certificate, block.transactions)),
+        _RECEIPTS + key: encode(stored.receipts),
+        _HEIGHT_OF_BLOCK + stored.id: key,
+    }
+    if stored.finalization:
+        entries[_FINALIZATION + key] = stored.finalization
+    if stored.justification:
+        entries[_JUSTIFICATION + key] = stored.justification
+    for index, receipt in enumerate(stored.receipts):
+        entries[_PLACE_OF_TRANSACTION + receipt.transaction_id] = key + index.to_bytes(4, "big")
+    return entries

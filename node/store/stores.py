@@ -1,0 +1,210 @@
+"""Both databases of a node together: how a final block becomes durable, and what a start finds.
+
+Blocks first, then state. A crash in between leaves blocks ahead of state: the start runs the gap
+again. State ahead of blocks means that the block database lost its tail; the gap says so too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from ledger.block import Block
+from ledger.transition import Execution
+from ledger.types import BlockId, ChainId, Height
+from node.failpoints import FailPoint, hit
+from node.store import blocks as block_store
+from node.store.blocks import BlockStore, StoredBlock
+from node.store.database import Batch, Database
+from node.store.failure import OnFailure, StoreCorrupted, exit_process
+from node.store.leveldb import DEFAULT_SIZES, LevelDatabase, LevelSizes
+from node.store.state import CACHE_BYTES, StateHead, StateStore
+
+BLOCKS_FOLDER: Final = "blocks"
+STATE_FOLDER: Final = "state"
+
+Offload = Callable[[Callable[[], None]], Awaitable[None]]
+"""Runs a call that waits for the disk in another thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizedBlock:
+    """A block that was run and became final.
+
+    finalization: the encoded certificate that names this very block, or b"" where a descendant's covers it.
+    justification: the encoded proposal, parent and gap certificates, or b"".
+    """
+
+    execution: Execution
+    finalization: bytes
+    justification: bytes
+
+    @property
+    def stored(self) -> StoredBlock:
+        """The part that goes to the block database."""
+        run = self.execution
+        return StoredBlock(run.tip.id, run.block, run.receipts, self.finalization, self.justification)
+
+    @property
+    def head(self) -> StateHead:
+        """The part that says what the state stands after."""
+        tip = self.execution.tip
+        return StateHead(tip.header, tip.id, tip.history)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Where the two databases stand apart. At most one of the ranges is not empty.
+
+    replay: heights whose blocks are here and whose state is not: run them again, in order, with `replay`.
+    refetch: heights whose state is here and whose blocks were lost: fetch them from peers before voting.
+    """
+
+    replay: range
+    refetch: range
+
+
+class Stores:
+    """Blocks and state of one chain, open in this process alone."""
+
+    def __init__(self, blocks: BlockStore, state: StateStore, databases: tuple[Database, ...]) -> None:
+        self.blocks = blocks
+        self.state = state
+        self._databases = databases
+        _check_same_chain(blocks, state)
+
+    @property
+    def gap(self) -> Gap:
+        """What a start has to make good before the node goes on."""
+        blocks, state = self.blocks.head[0], self.state.head.height
+        return Gap(replay=range(state + 1, blocks + 1), refetch=range(blocks + 1, state + 1))
+
+    async def commit(
+        self, final: FinalizedBlock, index: Batch | None = None, offload: Offload | None = None
+    ) -> None:
+        """Make a final block durable: one synced batch of blocks, then one of state.
+
+        Args:
+            index: local index entries that belong to the block (None removes one).
+            offload: where to wait for the disk; None: here. Readers see the old state until both are written.
+        """
+        hit(FailPoint.BEFORE_BLOCK_SAVE)
+        block = self.blocks.stage(final.stored)
+        if offload is None:
+            self.blocks.write(block)
+        else:
+            await offload(partial(self.blocks.write, block))
+        hit(FailPoint.AFTER_BLOCK_SAVE)
+        state = self.state.stage(final.head, final.execution.layer, index)
+        hit(FailPoint.BEFORE_STATE_COMMIT)
+        if offload is None:
+            self.state.write(state)
+        else:
+            with self.state.frozen():
+                await offload(partial(self.state.write, state))
+        hit(FailPoint.AFTER_STATE_COMMIT)
+        self.blocks.settle(block)
+        self.state.settle(state)
+
+    def replay(self, execution: Execution, index: Batch | None = None) -> None:
+        """Write the state of a block of `gap.replay` that was run again."""
+        head = StateHead(execution.tip.header, execution.tip.id, execution.tip.history)
+        assert self.blocks.id_at(head.height) == execution.tip.id, "another block than the one that was saved"
+        self.state.commit(head, execution.layer, index)
+
+    def close(self) -> None:
+        """Let go of the files. Nothing waits to be written."""
+        for database in self._databases:
+            database.close()
+
+
+def create_stores(data: Path, chain_id: ChainId, genesis_block: Block, writes: Mapping[bytes, bytes]) -> None:
+    """Make both databases of a new node below `data`, holding block 0 and its state, and close them.
+
+    Raises:
+        StoreError: `store.exists`, `store.unreadable`, or `store.failed`; nothing is ended by it.
+    """
+    with ExitStack() as opened:
+        blocks, state = (
+            opened.enter_context(
+                closing(LevelDatabase(data / name, create=True, on_failure=lambda failure: None))
+            )
+            for name in (BLOCKS_FOLDER, STATE_FOLDER)
+        )
+        fill_databases(blocks, state, chain_id, genesis_block, writes)
+
+
+def fill_databases(
+    blocks: Database,
+    state: Database,
+    chain_id: ChainId,
+    genesis_block: Block,
+    writes: Mapping[bytes, bytes],
+    *,
+    tree_depth: int | None = None,
+) -> None:
+    """Write block 0 and its state into two empty databases."""
+    BlockStore.create(blocks, chain_id, genesis_block)
+    StateStore.create(state, chain_id, genesis_block.header, writes, tree_depth=tree_depth)
+
+
+def open_stores(
+    data: Path,
+    chain_id: ChainId,
+    *,
+    sizes: LevelSizes = DEFAULT_SIZES,
+    value_cache_bytes: int = CACHE_BYTES,
+    retention_blocks: int = block_store.RETENTION_BLOCKS,
+    on_failure: OnFailure = exit_process,
+) -> Stores:
+    """Open both databases of a node below `data`. The caller holds the home's lock.
+
+    Raises:
+        StoreError: `store.lost`, `store.corrupted`, `store.unreadable`, `store.kind`, `store.format`,
+            `genesis.mismatch`.
+    """
+    with ExitStack() as opened:
+        blocks, state = (
+            opened.enter_context(
+                closing(LevelDatabase(data / name, create=False, sizes=sizes, on_failure=on_failure))
+            )
+            for name in (BLOCKS_FOLDER, STATE_FOLDER)
+        )
+        stores = stores_over(
+            blocks, state, chain_id, value_cache_bytes=value_cache_bytes, retention_blocks=retention_blocks
+        )
+        opened.pop_all()  # they stay open
+        return stores
+
+
+def stores_over(
+    blocks: Database,
+    state: Database,
+    chain_id: ChainId,
+    *,
+    tree_depth: int | None = None,
+    value_cache_bytes: int = CACHE_BYTES,
+    retention_blocks: int = block_store.RETENTION_BLOCKS,
+) -> Stores:
+    """The stores of databases that are open: on disk, or in memory."""
+    return Stores(
+        BlockStore(blocks, chain_id, retention_blocks=retention_blocks),
+        StateStore(state, chain_id, tree_depth=tree_depth, cache_bytes=value_cache_bytes),
+        (blocks, state),
+    )
+
+
+def _check_same_chain(blocks: BlockStore, state: StateStore) -> None:
+    """Refuse a state that stands after a block which the block database does not hold at that height."""
+    height: Height = state.head.height
+    identifier = blocks.id_at(height)
+    if identifier is not None and identifier != BlockId(state.head.block_id):
+        raise StoreCorrupted(
+            "data",
+            f"height {height}",
+            "blocks and state are of different blocks; restore both from one backup",
+        )
