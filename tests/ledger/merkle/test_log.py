@@ -219,6 +219,17 @@ def test_hashes_of_another_size_are_refused() -> None:
         assert refusal.value.code == "proof.hash_size"
 
 
+def test_a_path_longer_than_any_is_refused_before_its_hashes_are_looked_at() -> None:
+    """The bound comes first: 65 hashes of the wrong size are too many, not of the wrong size."""
+    for call in (
+        lambda: log.verify_inclusion(bytes(32), 2, 0, bytes(32), (b"",) * 65),
+        lambda: log.verify_consistency(1, bytes(32), 2, bytes(32), (b"",) * 65),
+    ):
+        with pytest.raises(LedgerError) as refusal:
+            call()
+        assert refusal.value.code == "proof.length"
+
+
 def test_an_inner_node_is_no_entry() -> None:
     """Entries and nodes are hashed apart, so a node's 64 bytes can't pass as an entry."""
     root = log.root(ENTRIES[:2])

@@ -197,6 +197,7 @@ def test_arguments_of_another_size_are_refused() -> None:
     verify_membership(root, b"p" * 32, b"v" * 32, leaf)
     for wrong in (
         (root[:-1], b"p" * 32, b"v" * 32),
+        (root, b"p" * 32, b"v" * 31),
         (root, b"p" * 31, b"pv" + b"v" * 31),
         (root, b"p" * 32 + b"v", b"v" * 31),
     ):

@@ -150,6 +150,21 @@ def test_only_touched_buckets_and_their_ancestors_are_read_or_hashed() -> None:
     assert len(everything.top) <= 2**9 - 1
 
 
+def test_each_node_is_hashed_once_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many keys share an ancestor, a block pays for it once."""
+    tree, _ = tree_of(LEAVES, 8)
+    hashed: list[bytes] = []
+
+    def counting(data: bytes) -> object:
+        hashed.append(data)
+        return sha256(data)
+
+    monkeypatch.setattr("ledger.merkle.tree.sha256", counting)
+    update = tree.preview({path: value_hash_of(b"new") for path in LEAVES})
+    above_the_buckets = [index for index, (count, _) in update.top.items() if index < 2**8 and count == 2]
+    assert len(hashed) == len(above_the_buckets) == 2**8 - 1
+
+
 @pytest.mark.parametrize("depth", [DEPTH_MIN, 3, 9, 15])
 def test_the_golden_root(depth: int) -> None:
     """The roots of these sets are these bytes for ever: headers hold them."""
@@ -246,7 +261,17 @@ def test_sizes_of_paths_and_hashes_are_our_own_bug() -> None:
 
 @pytest.mark.parametrize(
     ("leaves", "depth"),
-    [(0, 16), (1, 16), (100_000, 16), (1_000_000, 19), (10_000_000, 20), (100_000_000, 23), (10**12, 24)],
+    [
+        (0, 16),
+        (1, 16),
+        (100_000, 16),
+        (1_000_000, 19),
+        (10_000_000, 20),
+        (16 << 20, 20),
+        ((16 << 20) + 1, 21),
+        (100_000_000, 23),
+        (10**12, 24),
+    ],
 )
 def test_suggested_depths(leaves: int, depth: int) -> None:
     """Small chains stay small, and pages stay at 16 leaves or fewer as long as the array can grow."""
