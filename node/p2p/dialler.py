@@ -56,6 +56,11 @@ class _Target:
     task: asyncio.Task[None] | None = None
 
 
+def retry_seconds(failures: int) -> float:
+    """The longest wait after so many failures in a row; half of it is the shortest."""
+    return min(RETRY_SECONDS_MAX, RETRY_SECONDS_MIN * 2.0 ** min(failures, 10))
+
+
 # (address, whom to expect there, what to call once it is known who is there): returns when the connection
 # that came of it has ended; raises DialFailed where none came.
 Attempt = Callable[[str, PublicKey | None, Callable[[Node], None]], Awaitable[None]]
@@ -131,8 +136,7 @@ class Dialler:
             began = loop.time()
             await self._dial(target)
             target.failures = 0 if loop.time() - began >= STABLE_SECONDS else target.failures + 1
-            delay = min(RETRY_SECONDS_MAX, RETRY_SECONDS_MIN * 2 ** min(target.failures, 10))
-            await asyncio.sleep(delay * self._random.uniform(0.5, 1.0))
+            await asyncio.sleep(retry_seconds(target.failures) * self._random.uniform(0.5, 1.0))
 
     async def _dial(self, target: _Target) -> None:
         """One attempt; returns when it has failed, or when its connection has ended."""

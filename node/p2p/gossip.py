@@ -1,8 +1,8 @@
-"""Which transaction goes to which peer: at most once, never back to where it came from. No sockets, no clock.
+"""Which transaction goes to which peer: at most once, never back to where it came from. No sockets or clock.
 
-Only ids are kept here; the bytes stay in the mempool and are looked up when a batch leaves. A transaction of a
-client is offered to every peer at once. One that a peer sent is offered only when it still waits after a while:
-validators form a full mesh, so whoever had it first has sent it to all of them already.
+Only ids are kept here; the bytes stay in the mempool and are looked up when a batch leaves. A client's
+transaction is offered to every peer at once. One that a peer sent is offered only when it still waits after a
+while: validators form a full mesh, so whoever had it first has sent it to all of them already.
 
 Source: docs/spec/p2p.md, rules G1-G6.
 """

@@ -163,6 +163,7 @@ GOODBYE_CODES: Final = frozenset(
         "handshake.bad_signature",
         "handshake.out_of_order",
         "handshake.self",
+        "handshake.timeout",
         "handshake.unknown_node",
         "handshake.version",
         "handshake.wrong_chain",

@@ -81,6 +81,7 @@ class Network:
         self._local = local
         self._transport = transport
         self._events = events
+        self._listed: tuple[Node, ...] | None = None  # as given, with those whose certificate is of no use
         self._nodes: dict[bytes, Node] = {}
         self._connections: dict[bytes, Connection] = {}
         self._greeting: set[bytes] = set()  # peers with whom a dial of ours is in the handshake
@@ -183,6 +184,9 @@ class Network:
     def allow(self, nodes: Iterable[Node]) -> None:
         """Replace the members in force: dial the new ones, cut off those that are members no more."""
         listed = tuple(nodes)
+        if listed == self._listed:
+            return
+        self._listed = listed
         unreadable = {node.public_key: node.name for node in self._transport.allow(listed)}
         for name in unreadable.values():
             LOG.warning("member left out, unreadable certificate node=%s", name)
@@ -233,7 +237,7 @@ class Network:
             raise DialFailed("peer.banned", "this node is kept away for a while")
         channel = await self._transport.dial(address, pinned)
         try:
-            node = self._member_with(channel.certificate)
+            node = self._member_with(channel.certificate, pinned)
             if node.public_key in self._connections or node.public_key in self._greeting:
                 greeted(node)
                 raise DialFailed("peer.duplicate", f"{node.name} is connected already")
@@ -257,9 +261,9 @@ class Network:
         finally:
             self._greeting.discard(node.public_key)
 
-    def _member_with(self, certificate: bytes) -> Node:
+    def _member_with(self, certificate: bytes, pinned: PublicKey | None) -> Node:
         for node in self._nodes.values():
-            if node.certificate == certificate:
+            if node.certificate == certificate and pinned in (None, node.public_key):
                 return node
         raise DialFailed("peer.removed", "the node there is no member any more")
 

@@ -5,12 +5,17 @@ Source: docs/spec/p2p.md.
 
 from __future__ import annotations
 
+import re
 from asyncio import TaskGroup
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from ledger.members import Node
 from ledger.types import PublicKey
+
+_ADDRESS: Final = re.compile(
+    r"(?:(?P<host>[A-Za-z0-9._-]+)|\[(?P<six>[0-9A-Fa-f:.]+)\]):(?P<port>[0-9]{1,5})"
+)
 
 
 class ChannelClosed(Exception):
@@ -76,8 +81,7 @@ def split_address(address: str) -> tuple[str, int]:
     Raises:
         DialFailed: `peer.bad_address`.
     """
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found["port"]) > 65535:
         raise DialFailed("peer.bad_address", f"{address!r} is not host:port")
-    return host, int(port)
+    return found["six"] or found["host"], int(found["port"])

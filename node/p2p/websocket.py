@@ -254,11 +254,7 @@ class WebSocketTransport:
             compress=False,
         )
         transport = request.transport
-        if (
-            request.path != PATH
-            or not connection.can_prepare(request)
-            or not isinstance(transport, asyncio.Transport)
-        ):
+        if request.path != PATH or not connection.can_prepare(request) or transport is None:
             self._counters.refused["peer.no_websocket"] += 1
             return web.Response(status=404)
         await connection.prepare(request)

@@ -1,4 +1,4 @@
-"""Nodes for tests: identities, member records, and networks on real sockets that record what they are told."""
+"""Nodes for tests: identities, member records, and networks on real sockets that write down their events."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from datetime import UTC, datetime
 
 from ledger.members import Node, NodeRole
 from ledger.types import BlockId, ChainId, PublicKey
+from node.p2p.connection import shake_hands
 from node.p2p.counters import Counters
+from node.p2p.dialler import DialStatus
+from node.p2p.frames import Assembler
 from node.p2p.handshake import LocalNode
 from node.p2p.identity import NodeIdentity, make_identity
-from node.p2p.messages import Message
+from node.p2p.messages import Goodbye, Message, decode_message
 from node.p2p.network import Network, PeerInfo
 from node.p2p.tls import Members
+from node.p2p.transport import Channel
 from node.p2p.websocket import WebSocketTransport
 
 CHAIN = ChainId(b"c" * 32)
@@ -34,6 +38,13 @@ def record(number: int, addresses: tuple[str, ...] = (), role: NodeRole = NodeRo
 
 def local(number: int, chain_id: ChainId = CHAIN, role: NodeRole = NodeRole.VALIDATOR) -> LocalNode:
     return LocalNode(identity(number), f"node-{number}", role, chain_id, GENESIS)
+
+
+async def eventually(is_true: Callable[[], bool]) -> None:
+    """Give the loop turns until something is true that sends no event. Takes no longer than that takes."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not is_true():  # noqa: ASYNC110 - what is watched are plain counters
+            await asyncio.sleep(0)
 
 
 class Recorder:
@@ -97,9 +108,68 @@ class TestNode:
     def key(self) -> PublicKey:
         return self.identity.public_key
 
+    async def problem(self) -> DialStatus:
+        """What keeps this node alone, as soon as it knows."""
+        await eventually(lambda: self.network.problem() is not None)
+        problem = self.network.problem()
+        assert problem is not None
+        return problem
+
     async def __aenter__(self) -> TestNode:
         await self.network.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.network.stop()
+
+
+class RawPeer:
+    """A member that keeps to TLS and nothing else unless told: for frames that no correct node sends."""
+
+    def __init__(self, number: int, members: Iterable[Node], dialled: TestNode) -> None:
+        self.identity = identity(number)
+        self.local = local(number)
+        self._address = dialled.network.address
+        self._dialled_key = dialled.key
+        self._nodes = {node.public_key: node for node in members}
+        self._transport = WebSocketTransport(
+            Members(self.identity, self._nodes.values()), "127.0.0.1", 0, Counters()
+        )
+        self._assembler = Assembler()
+        self.channels: list[Channel] = []
+
+    async def __aenter__(self) -> RawPeer:
+        await self._transport.listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for channel in self.channels:
+            channel.abort()
+            await channel.close("peer.lost")
+        await self._transport.stop()
+
+    async def dial(self) -> Channel:
+        """TLS and WebSocket only."""
+        channel = await self._transport.dial(self._address, self._dialled_key)
+        self.channels.append(channel)
+        return channel
+
+    async def connect(self) -> Channel:
+        """With the handshake: from here on the other side takes us for a peer."""
+        channel = await self.dial()
+        await shake_hands(channel, self.local, True, self._nodes.get, self._dialled_key)
+        return channel
+
+    async def next_message(self, channel: Channel) -> Message:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                data = self._assembler.feed(await channel.receive())
+                if data is not None:
+                    return decode_message(data)
+
+    async def goodbye(self, channel: Channel) -> str:
+        """The code with which the other side ends this."""
+        while True:
+            message = await self.next_message(channel)
+            if isinstance(message, Goodbye):
+                return message.code
