@@ -31,6 +31,7 @@ DEPTH_MAX: Final = (
 )
 NUMBER_DIGITS_MAX: Final = 38  # on each side of the decimal point: more than any quantity or sensor needs
 NUMBER_LITERAL_MAX: Final = 128  # characters of one number as written; bounds the work on trailing zeros
+SHOWN_LENGTH_MAX: Final = 40  # characters of foreign text that a message repeats
 
 _encoder = msgspec.json.Encoder(order="deterministic", decimal_format="number")
 _NO_BRACKET: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -99,9 +100,8 @@ def _check_depth(data: bytes) -> None:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise _FaultError(
-            "json.duplicate_key", f"the key {_first_repeated(pairs)!r} stands twice in one object"
-        )
+        key = _first_repeated(pairs)[:SHOWN_LENGTH_MAX]
+        raise _FaultError("json.duplicate_key", f"the key {key!r} stands twice in one object")
     return members
 
 
@@ -140,7 +140,7 @@ def _number(literal: str) -> int | Decimal:
 
 
 def _out_of_range(literal: str) -> _FaultError:
-    shown = literal if len(literal) <= NUMBER_DIGITS_MAX else literal[:NUMBER_DIGITS_MAX] + "..."
+    shown = literal if len(literal) <= SHOWN_LENGTH_MAX else literal[:SHOWN_LENGTH_MAX] + "..."
     limit = f"at most {NUMBER_DIGITS_MAX} digits on each side of the decimal point"
     return _FaultError("json.number_out_of_range", f"{shown} is out of range: {limit}")
 

@@ -21,7 +21,6 @@ from ledger.crypto import Tag, hash_tagged
 from ledger.types import Hash
 
 OPEN: Final = 0  # a field that stands as its value
-HIDDEN: Final = 1  # a field that stands as a salted commitment
 _NOT_COMMITTED: Final = "recordTime"
 
 

@@ -17,6 +17,7 @@ from ledger.errors import LedgerError
 
 _WEB = re.compile(r"[hH][tT][tT][pP][sS]?://([^/?#]+)/([^?#]*)", re.DOTALL)
 _GS1_HOST = re.compile(r"id\.gs1\.org", re.IGNORECASE | re.ASCII)
+_SEGMENTS_MAX: Final = 8  # a key, its value, and at most three qualifiers with theirs
 _SHORT_NAMES: Final = {
     "sscc": "00",
     "gtin": "01",
@@ -54,7 +55,7 @@ def link_key(text: str) -> Key | None:
     host, path = found.groups()
     segments = path.removesuffix("/").split("/")
     refusal = None
-    for index in range(len(segments) - 1):
+    for index in range(max(0, len(segments) - _SEGMENTS_MAX), len(segments) - 1):
         ai = _SHORT_NAMES.get(segments[index], segments[index])
         if not is_key(ai):
             continue

@@ -10,36 +10,29 @@ Source: EPCIS 2.0 sections 9 and 10 and its JSON schema 2.0.0.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import Enum
 from typing import Any, Final, NamedTuple
 
-from contracts.epcis import shapes
 from contracts.epcis.canonical_json import Json, JsonObject, canonical, parse
 from contracts.epcis.captured import EVENT_BYTES_MAX, CapturedEvent, own_prefixes, parse_body
+from contracts.epcis.envelope import ENVELOPES, Form
 from contracts.epcis.instant import write_time
 from contracts.epcis.prefixes import (
     GS1_CONTEXT,
     Prefixes,
     check_unknown_contexts,
     is_mentioned,
+    mentions,
     read_context,
 )
 from contracts.epcis.problems import Problems, shown
-from contracts.epcis.shapes import Shape, a_string, a_time, a_uri, check_shape
+from contracts.epcis.shapes import check_shape
 from contracts.epcis.validate import KINDS, check_event
+from ledger.errors import LedgerError
 from ledger.types import TimeMs
 
 DOCUMENT_BYTES_MAX: Final = 8 << 20  # as it arrives, white space and all
 DOCUMENT_EVENTS_MAX: Final = 5_000
 _BOM: Final = b"\xef\xbb\xbf"  # RFC 8259 lets a reader skip it
-
-
-class Form(Enum):
-    """What kind of document the events came in."""
-
-    CAPTURE = "EPCISDocument"
-    QUERY = "EPCISQueryDocument"
-    BARE = "event"  # one event without an envelope
 
 
 class Document(NamedTuple):
@@ -94,6 +87,21 @@ def check_document(data: bytes) -> Document:
     return _read(data, checks_events=True)
 
 
+def capture_event(event: JsonObject, prefixes: Prefixes = ()) -> CapturedEvent:
+    """An event, as `canonical_json.parse` returns it, with what it takes of its document's prefixes.
+
+    Raises:
+        LedgerError: `epcis.event_too_large`.
+    """
+    body = canonical(event)
+    if len(body) > EVENT_BYTES_MAX:
+        message = f"the event has {len(body)} bytes, at most {EVENT_BYTES_MAX} are allowed"
+        raise LedgerError("epcis.event_too_large", message)
+    own = own_prefixes(event)
+    inherited = tuple(pair for pair in prefixes if pair[0] not in own and is_mentioned(pair[0], body))
+    return CapturedEvent(inherited, body)
+
+
 def join_events(
     events: Iterable[StoredEvent], created_ms: TimeMs, query_name: str = "SimpleEventQuery"
 ) -> dict[str, Json]:
@@ -127,14 +135,13 @@ def restore_event(stored: StoredEvent, shared: dict[str, str] | None = None) -> 
     event = parse_body(stored.captured)
     event["recordTime"] = write_time(stored.record_time_ms)
     event.setdefault("eventID", stored.event_id)
-    local: list[Json] = [
-        {prefix: namespace}
-        for prefix, namespace in stored.captured.prefixes
-        if shared is None or prefix not in shared
-    ]
-    if local or (shared is None and "@context" not in event):
-        own = event.get("@context", [] if shared is not None else [GS1_CONTEXT])
-        event["@context"] = local + (own if isinstance(own, list) else [own])
+    context: list[Json] = [GS1_CONTEXT] if shared is None and "@context" not in event else []
+    for prefix, namespace in stored.captured.prefixes:
+        if shared is None or prefix not in shared:
+            context.append({prefix: namespace})
+    if context:
+        own = event.get("@context", [])
+        event["@context"] = context + (own if isinstance(own, list) else [own])
     return event
 
 
@@ -166,7 +173,7 @@ def _split(value: Json, checks_events: bool, problems: Problems) -> Document | N
 def _split_envelope(
     value: JsonObject, form: Form, checks_events: bool, problems: Problems
 ) -> Document | None:
-    check_shape(value, "", problems, _ENVELOPES[form])
+    check_shape(value, "", problems, ENVELOPES[form])
     bound: dict[str, str] = {}
     unknown: tuple[str, ...] = ()
     if "@context" in value:
@@ -200,24 +207,17 @@ def _cut(
     for index, event in enumerate(events):
         at = pointer if form is Form.BARE else f"{pointer}/{index}"
         if isinstance(event, dict):
-            captured.append(_capture(event, prefixes, at, problems))
+            try:
+                captured.append(capture_event(event, prefixes))
+            except LedgerError as problem:
+                problems.add_error(problem, at)
             pointers.append(at)
-            check_unknown_contexts(unknown, event, bound, problems)
+            unknown = check_unknown_contexts(unknown, event, bound, problems)
             if checks_events:
                 check_event(event, prefixes, at, problems)
         else:
             problems.add("epcis.wrong_type", at, f"{shown(event)} is no event")
     return Document(form, prefixes, None, tuple(captured), tuple(pointers))
-
-
-def _capture(event: JsonObject, prefixes: Prefixes, pointer: str, problems: Problems) -> CapturedEvent:
-    body = canonical(event)
-    if len(body) > EVENT_BYTES_MAX:
-        message = f"the event has {len(body)} bytes, at most {EVENT_BYTES_MAX} are allowed"
-        problems.add("epcis.event_too_large", pointer, message)
-    own = own_prefixes(event)
-    inherited = tuple(pair for pair in prefixes if pair[0] not in own and is_mentioned(pair[0], body))
-    return CapturedEvent(inherited, body)
 
 
 def _shared_prefixes(events: list[CapturedEvent]) -> dict[str, str]:
@@ -228,17 +228,12 @@ def _shared_prefixes(events: list[CapturedEvent]) -> dict[str, str]:
         for prefix, namespace in event.prefixes:
             if meanings.setdefault(prefix, namespace) != namespace:
                 split[prefix] = None
-    for prefix in meanings:
-        if any(is_mentioned(prefix, event.body) and not _binds(event, prefix) for event in events):
-            split[prefix] = None
+    for event in events:
+        taken = dict(event.prefixes)
+        loose = [name for name in mentions(event.body) if name in meanings and name not in taken]
+        own = own_prefixes(parse_body(event)) if loose else ()
+        split |= dict.fromkeys(name for name in loose if name not in own)
     return {prefix: meanings[prefix] for prefix in sorted(meanings) if prefix not in split}
-
-
-def _binds(event: CapturedEvent, prefix: str) -> bool:
-    """Whether an event says itself, or through its document, what a prefix means."""
-    if any(prefix == name for name, _ in event.prefixes):
-        return True
-    return prefix.encode() in event.body and prefix in own_prefixes(parse_body(event))
 
 
 def _member(value: Json, path: tuple[str, ...]) -> Any:
@@ -252,69 +247,4 @@ def _member(value: Json, path: tuple[str, ...]) -> Any:
 _PATHS: Final = {
     Form.CAPTURE: ("epcisBody", "eventList"),
     Form.QUERY: ("epcisBody", "queryResults", "resultsBody", "eventList"),
-}
-
-
-def _events(value: Any, pointer: str, problems: Problems) -> None:
-    if type(value) is not list:
-        problems.add("epcis.wrong_type", pointer, f"{shown(value)} is no list of events")
-
-
-def _version(value: Any, pointer: str, problems: Problems) -> None:
-    a_string(value, pointer, problems)
-    if type(value) is str and not (value == "2" or value.startswith("2.")):
-        problems.add("epcis.unknown_version", pointer, f"schema version {shown(value)}, 2.0 was expected")
-
-
-def _object(fields: dict[str, shapes.Check], *required: str) -> shapes.Check:
-    return shapes.an_object(Shape(fields, required, is_extensible=True))
-
-
-def _anything(value: Any, pointer: str, problems: Problems) -> None:
-    """Master data is read by the contract that keeps it."""
-
-
-_HEADER = {
-    "@context": shapes.a_context,
-    "id": a_uri,
-    "type": a_string,
-    "schemaVersion": _version,
-    "creationDate": a_time,
-}
-_ENVELOPES: Final = {
-    Form.CAPTURE: Shape(
-        {
-            **_HEADER,
-            "instanceIdentifier": a_string,
-            "sender": a_string,
-            "receiver": a_string,
-            "epcisHeader": _object({"epcisMasterData": _anything}),
-            "epcisBody": _object({"eventList": _events}, "eventList"),
-        },
-        ("schemaVersion", "creationDate", "epcisBody"),
-        is_extensible=True,
-    ),
-    Form.QUERY: Shape(
-        {
-            **_HEADER,
-            "epcisBody": _object(
-                {
-                    "queryResults": _object(
-                        {
-                            "queryName": a_string,
-                            "subscriptionID": a_string,
-                            "resultsBody": _object(
-                                {"eventList": _events, "vocabularyList": _anything}, "eventList"
-                            ),
-                        },
-                        "queryName",
-                        "resultsBody",
-                    )
-                },
-                "queryResults",
-            ),
-        },
-        ("epcisBody",),
-        is_extensible=True,
-    ),
 }

@@ -77,7 +77,8 @@ Quantities: TypeAlias = tuple[Quantity, ...]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """A valid EPCIS event. Identifiers are canonical, CBV terms bare words, lists in the order given.
+    """A valid EPCIS event. Identifiers are canonical, CBV terms bare words, lists in the order given; a thing
+    that a list names in two spellings stands in it once.
 
     A list that the event does not have is empty. `sensors` is the number of sensor elements; their content is
     read where cold-chain rules need it.

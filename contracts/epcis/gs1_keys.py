@@ -130,7 +130,7 @@ def is_sequence(ai: str, qualifiers: tuple[str, ...]) -> bool:
 
 
 def in_order(ai: str, elements: dict[str, str]) -> tuple[tuple[str, str], ...] | None:
-    """The qualifiers of a key among the elements, in a Digital Link's order; None if they do not go together."""
+    """The qualifiers of a key among the elements, in link order; None where they do not go together."""
     sequences = _SEQUENCES.get(ai, ())
     present = [name for sequence in sequences for name in sequence if name in elements]
     for sequence in sequences:
@@ -185,6 +185,11 @@ def check_digit(digits: str) -> str:
     """The modulo 10 check digit that follows these digits (weights 3, 1, 3... from the right)."""
     total = 3 * sum(map(int, digits[::-2])) + sum(map(int, digits[-2::-2]))
     return str(-total % 10)
+
+
+def ends_in_check_digit(text: str) -> bool:
+    """Whether these are digits of which the last is the check digit of the others."""
+    return _NUMBER.fullmatch(text) is not None and text[-1] == check_digit(text[:-1])
 
 
 def check_pair(text: str) -> str | None:

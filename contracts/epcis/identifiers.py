@@ -58,6 +58,8 @@ def resolve(text: str) -> Identifier:
     try:
         found = _gs1_key(text)
     except LedgerError as problem:
+        if problem.code == "identifier.not_uri":
+            raise
         return Identifier(text, Level.OTHER, problem.code)
     return Identifier(text, Level.OTHER) if found is None else Identifier(found.uri, found.level)
 

@@ -40,6 +40,7 @@ _KNOWN = re.compile(
 _PREFIX = re.compile(rf"[A-Za-z_][A-Za-z0-9_.-]{{0,{PREFIX_LENGTH_MAX - 1}}}")
 _NAMESPACE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20<>\"{}|\\^`\x7f]+")
 # A prefix of such a name would turn every address and URN of an event into something else.
+_MENTION = re.compile(rf'"([A-Za-z_][A-Za-z0-9_.-]{{0,{PREFIX_LENGTH_MAX - 1}}}):'.encode())
 _SCHEMES: Final = ("http", "https", "urn", "did", "ni")
 _HARMLESS: Final = ("@version", "@protected")
 
@@ -81,8 +82,13 @@ def is_prefix_pair(prefix: str, namespace: str) -> bool:
 
 
 def is_mentioned(prefix: str, body: bytes) -> bool:
-    """Whether a key or string of canonical JSON begins with `prefix:`."""
+    """Whether `prefix:` follows a quotation mark, as where a key or string of the JSON begins with it."""
     return f'"{prefix}:'.encode() in body
+
+
+def mentions(body: bytes) -> dict[str, None]:
+    """Every name that `is_mentioned` in canonical JSON, prefixes or not, in order of appearance."""
+    return {found.decode(): None for found in _MENTION.findall(body)}
 
 
 def expand(text: str, bound: dict[str, str]) -> str:
@@ -99,13 +105,14 @@ def expand(text: str, bound: dict[str, str]) -> str:
 
 def check_unknown_contexts(
     unknown: tuple[str, ...], event: dict[str, Json], bound: dict[str, str], problems: Problems
-) -> None:
+) -> tuple[str, ...]:
     """Refuse contexts that we do not know where a name in the event could be theirs to define.
 
+    Answers those still to be asked about other events: all of them or, once refused, none.
     Problems: `epcis.unknown_context`, once for each such context.
     """
     if not unknown:
-        return
+        return ()
     name = _undefined(event, bound, False)
     for pointer in unknown if name is not None else ():
         problems.add(
@@ -113,6 +120,7 @@ def check_unknown_contexts(
             pointer,
             f"this context is unknown and none is ever fetched; bind the prefix of {shown(name)} inline",
         )
+    return unknown if name is None else ()
 
 
 def _undefined(value: Json, bound: dict[str, str], is_extension: bool) -> str | None:

@@ -179,12 +179,8 @@ def a_certification(value: Any, pointer: str, problems: Problems) -> None:
 
 
 def a_context(value: Any, pointer: str, problems: Problems) -> None:
-    """A `@context`. What it binds is read where prefixes are; here only its outer form is seen."""
-    if type(value) not in (str, dict, list):
-        problems.add(
-            "epcis.wrong_type", pointer, f"{shown(value)} is neither an address, an object nor a list"
-        )
-    elif type(value) is list:
+    """A `@context`, in which nothing stands twice. The rest is asked where prefixes are read."""
+    if type(value) is list:
         _check_unique(value, pointer, problems)
 
 

@@ -20,6 +20,7 @@ from contracts.epcis.identifiers import resolve
 from contracts.epcis.instant import parse_time
 from contracts.epcis.prefixes import expand
 from contracts.epcis.vocabulary import Vocabulary, stored_term
+from ledger.errors import LedgerError
 
 
 def view(fields: dict[str, Any], kind: Kind, bound: dict[str, str], pointer: str) -> Event:
@@ -69,7 +70,10 @@ class _Reader:
         self.flags: list[Flag] = []
 
     def resolved(self, text: str, path: str) -> str:
-        found = resolve(expand(text, self.bound))
+        try:
+            found = resolve(expand(text, self.bound))
+        except LedgerError as problem:  # too long once its prefix is written out
+            raise LedgerError("epcis.bad_uri", problem.message, f"{self.pointer}/{path}") from None
         if found.flag:
             self.flags.append(Flag(found.flag, f"{self.pointer}/{path}"))
         return found.uri
@@ -82,7 +86,9 @@ class _Reader:
         items = self.fields.get(name)
         if not items:
             return ()
-        return tuple([self.resolved(text, f"{name}/{index}") for index, text in enumerate(items)])
+        return tuple(
+            dict.fromkeys([self.resolved(text, f"{name}/{index}") for index, text in enumerate(items)])
+        )
 
     def place(self, name: str) -> str | None:
         place = self.fields.get(name)
