@@ -36,6 +36,7 @@ class DialStatus:
     """How it stands with somebody whom we dial. `code` is "" while connected and before the first answer."""
 
     address: str
+    peer_id: PublicKey | None  # None for a configured address whose node is not known yet
     name: str  # "" for a configured address whose node is not known yet
     code: str
     message: str
@@ -122,7 +123,9 @@ class Dialler:
     def statuses(self) -> tuple[DialStatus, ...]:
         """How it stands with everybody, members first."""
         return tuple(
-            DialStatus(target.addresses[0], target.name, target.code, target.message, target.failures)
+            DialStatus(
+                target.addresses[0], target.peer_id, target.name, target.code, target.message, target.failures
+            )
             for target in self._targets.values()
         )
 

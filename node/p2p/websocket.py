@@ -13,7 +13,7 @@ import contextlib
 import logging
 import socket
 import ssl
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -44,6 +44,9 @@ ACCEPT_PAUSE_SECONDS: Final = 0.2  # when the process has no file descriptor lef
 BACKLOG: Final = 256
 _TCP_NOTSENT_LOWAT: Final = 25  # Linux; the socket module has no name for it in Python 3.11
 
+TOLD_SECONDS: Final = 60.0  # one log line a minute about one remote host; every refusal is counted
+TOLD_MAX: Final = 256  # remote hosts remembered for that
+
 # aiohttp reports on requests that are no HTTP; whoever sends them is closed and counted here.
 _HTTP_LOG: Final = logging.getLogger(f"{__name__}.http")
 _HTTP_LOG.setLevel(logging.CRITICAL)
@@ -57,6 +60,39 @@ class _Dialled(aiohttp.ClientWebSocketResponse):
     ) -> None:
         super().__init__(reader, writer, protocol, response, *rest, **named)
         self.transport: asyncio.Transport = response.connection.transport
+
+
+class _Server(web.Server):
+    """Serves those whom TLS let in, if they are members and hold few connections; parses nobody else."""
+
+    def __init__(self, members: Members, counters: Counters, handler: Any, **settings: Any) -> None:
+        super().__init__(handler, **settings)
+        self._members = members
+        self._counters = counters
+        self._certificates: dict[object, bytes] = {}  # of each open connection
+        self._open: Counter[bytes] = Counter()
+
+    def connection_made(self, handler: Any, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        certificate = certificate_of(transport)
+        self._certificates[handler] = certificate
+        self._open[certificate] += 1
+        if not self._members.is_allowed(certificate):
+            self._refuse(transport, "peer.not_a_member")
+        elif self._open[certificate] > CHANNELS_OF_PEER_MAX or len(self._certificates) > CHANNELS_MAX:
+            self._refuse(transport, "peer.too_many")
+
+    def connection_lost(self, handler: Any, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        certificate = self._certificates.pop(handler, None)
+        if certificate is not None:
+            self._open[certificate] -= 1
+            if not self._open[certificate]:
+                del self._open[certificate]
+
+    def _refuse(self, transport: asyncio.Transport, code: str) -> None:
+        self._counters.refused[code] += 1
+        transport.abort()
 
 
 class WebSocketChannel:
@@ -120,9 +156,9 @@ class WebSocketTransport:
         self._counters = counters
         self._listener: socket.socket | None = None
         self._half_open: dict[asyncio.Task[None], None] = {}
-        self._channels: Counter[bytes] = Counter()  # inbound, by certificate
+        self._told: OrderedDict[str, float] = OrderedDict()  # when a log line named a remote host
         self._sessions: aiohttp.ClientSession | None = None
-        self._server: web.Server | None = None
+        self._server: _Server | None = None
         self._on_channel: Callable[[Channel], None] | None = None
         self.address = f"{host}:{port}"
 
@@ -142,7 +178,9 @@ class WebSocketTransport:
             raise
         self._listener = listener
         self.address = f"{self._host}:{listener.getsockname()[1]}"
-        self._server = web.Server(
+        self._server = _Server(
+            self._members,
+            self._counters,
             self._upgrade,
             keepalive_timeout=UPGRADE_SECONDS,
             access_log=None,
@@ -214,10 +252,6 @@ class WebSocketTransport:
                 LOG.warning("accept failed reason=%s", problem)
                 await asyncio.sleep(ACCEPT_PAUSE_SECONDS)
                 continue
-            if self._channels.total() >= CHANNELS_MAX:
-                self._counters.refused["peer.too_many"] += 1
-                accepted.close()
-                continue
             if len(self._half_open) >= HALF_OPEN_MAX:
                 next(iter(self._half_open)).cancel()
             task = tasks.create_task(self._welcome(accepted, str(where[0])))
@@ -229,7 +263,7 @@ class WebSocketTransport:
         assert self._server is not None
         try:
             async with asyncio.timeout(TLS_SECONDS):
-                transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                await asyncio.get_running_loop().connect_accepted_socket(
                     self._server,
                     accepted,
                     ssl=self._members.server_context,
@@ -238,13 +272,19 @@ class WebSocketTransport:
                 )
         except (OSError, TimeoutError) as problem:
             self._counters.refused["peer.no_tls"] += 1
-            LOG.info("refused remote=%s code=peer.no_tls reason=%s", remote, str(problem) or "timeout")
+            if self._is_news(remote):
+                LOG.info("refused remote=%s code=peer.no_tls reason=%s", remote, str(problem) or "timeout")
             accepted.close()
-            return
-        certificate = certificate_of(transport)
-        if not self._members.is_allowed(certificate) or self._channels[certificate] >= CHANNELS_OF_PEER_MAX:
-            self._counters.refused["peer.not_a_member"] += 1
-            transport.abort()
+
+    def _is_news(self, remote: str) -> bool:
+        now = asyncio.get_running_loop().time()
+        if now - self._told.get(remote, -TOLD_SECONDS) < TOLD_SECONDS:
+            return False
+        self._told[remote] = now
+        self._told.move_to_end(remote)
+        if len(self._told) > TOLD_MAX:
+            self._told.popitem(last=False)
+        return True
 
     async def _upgrade(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = web.WebSocketResponse(
@@ -259,15 +299,9 @@ class WebSocketTransport:
             return web.Response(status=404)
         await connection.prepare(request)
         channel = WebSocketChannel(connection, transport, self._counters)
-        self._channels[channel.certificate] += 1
-        try:
-            assert self._on_channel is not None
-            self._on_channel(channel)
-            await channel.closed.wait()
-        finally:
-            self._channels[channel.certificate] -= 1
-            if not self._channels[channel.certificate]:
-                del self._channels[channel.certificate]
+        assert self._on_channel is not None
+        self._on_channel(channel)
+        await channel.closed.wait()
         return connection
 
 

@@ -35,7 +35,7 @@ def test_the_same_seed_and_instant_give_the_same_identity() -> None:
 
 
 def test_the_certificate_holds_the_node_s_key_for_ten_years() -> None:
-    """Its validity starts early, for peers whose clock is late; it is named by its key and signs for nobody."""
+    """Valid early, for peers whose clock is late; named by its key; signs for nobody."""
     own = make_identity(SEED, ISSUED)
     certificate = x509.load_der_x509_certificate(own.certificate)
     assert own.public_key == key_pair(SEED).public == certificate_key(own.certificate)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import ssl
 import time
 
 import pytest
@@ -11,7 +14,7 @@ import uvloop
 from ledger.errors import LedgerError
 from ledger.members import Node, NodeRole
 from ledger.types import ChainId
-from node.p2p import connection, websocket
+from node.p2p import connection, tls, websocket
 from node.p2p.conduct import Offence
 from node.p2p.connection import shake_hands
 from node.p2p.frames import FRAME_BYTES_MAX, Lane, split
@@ -24,8 +27,10 @@ from node.p2p.messages import (
     TransactionsRequest,
     encode_message,
 )
+from node.p2p.tls import Members
 from node.p2p.transport import ChannelClosed, DialFailed
-from tests.node.p2p.nodes import CHAIN, GENESIS, WAIT_SECONDS, RawPeer, TestNode, eventually, record
+from tests.node.p2p.nodes import CHAIN, GENESIS, WAIT_SECONDS, RawPeer, TestNode, eventually, identity, record
+from tests.node.p2p.test_tls import authority
 
 VOTE = Consensus(b"vote")
 
@@ -214,6 +219,72 @@ async def test_garbage_on_the_port_is_closed_and_leaves_no_trace_but_a_count() -
         await eventually(lambda: one.counters.refused["peer.no_tls"] == 4)
         assert one.network.peers() == ()
     assert troubles == []
+
+
+async def open_tls(
+    node: TestNode, context: ssl.SSLContext
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = node.network.address.split(":")
+    return await asyncio.open_connection(host, int(port), ssl=context, server_hostname="")
+
+
+async def test_garbage_is_told_once_a_minute_about_one_host(caplog: pytest.LogCaptureFixture) -> None:
+    """A flood of strangers fills no log."""
+    with caplog.at_level(logging.INFO, logger="node.p2p"):
+        async with TestNode(1, [record(1)]) as one:
+            host, port = one.network.address.split(":")
+            for _ in range(5):
+                _, writer = await asyncio.open_connection(host, int(port))
+                writer.write(b"garbage")
+                writer.close()
+            await eventually(lambda: one.counters.refused["peer.no_tls"] == 5)
+    assert [entry.levelname for entry in caplog.records] == ["INFO"]
+    assert "peer.no_tls" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"\0\1\2 no HTTP at all\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /farmgate/p2p/1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"POST /farmgate/p2p/1 HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\nx",
+        b"",
+    ],
+    ids=["garbage", "other path", "no upgrade", "endless body", "silence"],
+)
+async def test_a_member_that_speaks_no_websocket_is_closed(
+    request_bytes: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Behind TLS too, only the upgrade is served, within a limit of time; nothing is logged with a traceback."""
+    monkeypatch.setattr(websocket, "UPGRADE_SECONDS", 0.1)
+    members = (record(1), record(2))
+    async with TestNode(1, members) as one:
+        reader, writer = await open_tls(one, Members(identity(2), members).client_context(one.key))
+        writer.write(request_bytes)
+        async with asyncio.timeout(WAIT_SECONDS):
+            answer = await reader.read()
+        writer.close()
+        assert answer == b"" or answer.startswith((b"HTTP/1.0 4", b"HTTP/1.1 4"))
+        assert one.events.connected == []
+    assert "Traceback" not in caplog.text
+
+
+async def test_whom_a_member_vouches_for_is_no_member() -> None:
+    """A certificate that a member has signed passes OpenSSL and is refused by its bytes."""
+    own, child = authority()
+    members = (record(1), Node(record(3).public_key, "farm", "node-3", NodeRole.VALIDATOR, own, ()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    tls._load_chain(context, child)
+    async with TestNode(1, members) as one:
+        reader, writer = await open_tls(one, context)
+        async with asyncio.timeout(WAIT_SECONDS):
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
+        assert one.counters.refused == {"peer.not_a_member": 1}
 
 
 async def test_silent_strangers_make_room_for_members(monkeypatch: pytest.MonkeyPatch) -> None:

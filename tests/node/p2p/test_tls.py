@@ -99,8 +99,8 @@ def test_no_session_outlives_its_handshake() -> None:
 
 def test_a_member_that_is_an_authority_vouches_for_nobody() -> None:
     """A certificate signed by a member's passes OpenSSL; its own bytes are not pinned."""
-    authority, child = _authority()
-    node = Node(record(3).public_key, "farm", "node-3", NodeRole.VALIDATOR, authority, ())
+    own, child = authority()
+    node = Node(record(3).public_key, "farm", "node-3", NodeRole.VALIDATOR, own, ())
     one = Members(identity(1), (*BOTH, node))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -112,7 +112,7 @@ def test_a_member_that_is_an_authority_vouches_for_nobody() -> None:
     assert not one.is_allowed(shown)
 
 
-def _authority() -> tuple[bytes, bytes]:
+def authority() -> tuple[bytes, bytes]:
     """A self-signed authority (DER), and key and certificate (PEM) of a child that it has signed."""
     parent, child = Ed25519PrivateKey.from_private_bytes(bytes([3]) * 32), Ed25519PrivateKey.generate()
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority")])
