@@ -75,10 +75,8 @@ def _checked(company: str, reference: str, total: int) -> str:
 
 
 def _indicated(company: str, reference: str, total: int) -> str:
-    """As `_checked`, the first digit of the reference standing before the company prefix."""
+    """As `_checked`, of more than 12 digits, the first of the reference going before the company prefix."""
     _digits(company, reference, total)
-    if not reference:
-        raise LedgerError("identifier.invalid", "the reference is empty")
     digits = reference[0] + company + reference[1:]
     return digits + check_digit(digits)
 

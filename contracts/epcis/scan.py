@@ -21,7 +21,6 @@ from ledger.errors import LedgerError
 SCAN_LENGTH_MAX: Final = (
     512  # a Digital Link with every attribute; the longest element string has 90 characters
 )
-ELEMENTS_MAX: Final = 32
 
 _GS: Final = "\x1d"  # FNC1 as scanners send it
 _SYMBOLOGY = re.compile(r"\](?:C1|e[0-3]|d[1-6]|Q[0-6]|J[01])")
@@ -122,8 +121,6 @@ def _add(elements: dict[str, str], ai: str, value: str) -> None:
         raise LedgerError("identifier.invalid", f"({ai}) is empty or holds characters that GS1 data may not")
     if elements.setdefault(ai, value) != value:
         raise LedgerError("identifier.invalid", f"({ai}) stands there twice with different values")
-    if len(elements) > ELEMENTS_MAX:
-        raise LedgerError("identifier.not_recognised", f"more than {ELEMENTS_MAX} elements")
 
 
 def _identified(elements: dict[str, str]) -> Key:

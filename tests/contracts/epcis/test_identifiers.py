@@ -251,7 +251,8 @@ def test_what_scanners_send(text: str, canonical: str) -> None:
     [
         ("Hello World!", "identifier.not_recognised"),
         ("", "identifier.not_recognised"),
-        ("x" * (SCAN_LENGTH_MAX + 1), "identifier.not_recognised"),
+        ("(01)09521002001013(91)" + "x" * SCAN_LENGTH_MAX, "identifier.not_recognised"),
+        ("(01)09521002001013(17)", "identifier.invalid"),
         ("(01)09521002001013 (10)X", "identifier.invalid"),
         ("(01)09521002001013(1)X", "identifier.not_recognised"),
         ("(01", "identifier.not_recognised"),

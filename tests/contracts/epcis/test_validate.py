@@ -200,6 +200,35 @@ def test_an_extension_has_a_prefix(name: str) -> None:
     assert validate_event(LEAST | {"farm:a": 1, "_x:y": 2, "https://ns.example/a/b": None})
 
 
+@pytest.mark.parametrize(
+    "path",
+    """action bizStep disposition eventTime eventTimeZoneOffset eventID readPoint/id quantityList/0/uom
+    quantityList/0/epcClass bizTransactionList/0/type sensorElementList/0/sensorReport/0/uom
+    sensorElementList/0/sensorReport/1/hexBinaryValue sensorElementList/0/sensorReport/1/stringValue
+    errorDeclaration/declarationTime persistentDisposition/set/0 certificationInfo/0""".split(),
+)
+@pytest.mark.parametrize("value", [7, True, None, [], {}])
+def test_a_string_is_a_string(path: str, value: Any) -> None:
+    """A number, truth value, null, list or object in the place of any kind of string is refused there."""
+    fields = fields_of(check_document(sample("object")).events[0])
+    steps = tuple(int(step) if step.isdigit() else step for step in path.split("/"))
+    assert problems_of(spoil(fields, steps, value)) == [("epcis.wrong_type", f"/{path}")]
+
+
+@pytest.mark.parametrize("value", ["7", True, None, [], {}])
+def test_a_number_is_a_number(value: Any) -> None:
+    """Nothing else stands for one, True least of all; and what is no list or object is none."""
+    fields = fields_of(check_document(sample("object")).events[0])
+    path = "sensorElementList/0/sensorReport/0/minValue"
+    steps = ("sensorElementList", 0, "sensorReport", 0, "minValue")
+    assert problems_of(spoil(fields, steps, value)) == [("epcis.wrong_type", f"/{path}")]
+    assert problems_of(fields | {"ilmd": 1, "sourceList": {}, "bizLocation": []}) == [
+        ("epcis.wrong_type", "/bizLocation"),
+        ("epcis.wrong_type", "/ilmd"),
+        ("epcis.wrong_type", "/sourceList"),
+    ]
+
+
 def test_vocabularies_are_not_judged_here() -> None:
     """Words that the CBV does not have, and master data without a namespace, are accepted for now."""
     odd = {
