@@ -42,6 +42,8 @@ _X: Final = r"[!\"%&'()*+,./0-9:;<=>?A-Z_a-z-]"  # character set 82
 _Y: Final = r"[#/0-9A-Z-]"  # character set 39
 _CHARACTERS_82: Final = "!\"%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
 _CHARACTERS_32: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # of a check character pair
+# The weights of check characters, from the last character on; a GMN has at most 23 to weigh.
+_PRIMES: Final = tuple(n for n in range(2, 542) if all(n % divisor for divisor in range(2, n)))
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 _NUMBER = re.compile(r"[0-9]+")
 
@@ -195,15 +197,13 @@ def ends_in_check_digit(text: str) -> bool:
 def check_pair(text: str) -> str | None:
     """The two check characters that follow alphanumeric text (GMN); None where a character has no value."""
     total = 0
-    weight = 1
-    for character in reversed(text):
-        weight = _next_prime(weight)
+    for weight, character in zip(_PRIMES, reversed(text), strict=False):
         place = _CHARACTERS_82.find(character)
         if place < 0:
             return None
         total += weight * place
     total %= 1021
-    return _CHARACTERS_32[total >> 5] + _CHARACTERS_32[total & 31]
+    return _CHARACTERS_32[total >> 5] + _CHARACTERS_32[total & 31] if len(text) <= len(_PRIMES) else None
 
 
 def is_piece_of_total(digits: str) -> bool:
@@ -237,10 +237,3 @@ def _plain_level(ai: str, value: str) -> Level:
     if type_digits is None:
         return _PLAIN[ai]
     return Level.INSTANCE if len(value) > type_digits else Level.CLASS
-
-
-def _next_prime(after: int) -> int:
-    candidate = after + 1
-    while any(candidate % divisor == 0 for divisor in range(2, candidate)):
-        candidate += 1
-    return candidate
