@@ -13,6 +13,7 @@ from typing import Any, Final
 from contracts import master_data, organisations
 from contracts.arguments import Field, decode_arguments, fields
 from contracts.method import Method
+from contracts.provenance import capture
 from ledger.codec import Canonical
 from ledger.errors import LedgerError
 from ledger.members import Key, Role
@@ -24,6 +25,7 @@ from ledger.types import RESULT_BYTES_MAX
 CORE_METHODS: Final[tuple[Method[Any], ...]] = (
     *organisations.METHODS,
     *master_data.METHODS,
+    *capture.METHODS,
 )
 
 
