@@ -139,7 +139,18 @@ class Synced:
     finalization: Certificate
 
 
-Input = Started | Received | Connected | Tick | TransactionsPending | Built | Fetched | Checked | Synced
+Input = (
+    Started
+    | Received
+    | Connected
+    | Tick
+    | TransactionsPending
+    | Built
+    | NothingToBuild
+    | Fetched
+    | Checked
+    | Synced
+)
 
 # --- effects ------------------------------------------------------------------
 

@@ -170,7 +170,8 @@ class Signer:
 
     def release(self, epoch: Epoch, view: View) -> SignerFloor:
         """End the quarantine above a finalized view; the caller has seen that it is safe."""
-        assert self.is_quarantined and (epoch, view) >= self._floor
+        assert self.is_quarantined
+        assert (epoch, view) >= self._floor
         self.quarantine_reason = ""
         return self._write_floor(epoch, view)
 

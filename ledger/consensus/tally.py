@@ -40,7 +40,7 @@ class Tally:
         return tally is not None and tally.votes[signed.vote.kind].get(signed.validator) == signed
 
     def add(self, signed: SignedVote) -> tuple[SignedVote, SignedVote] | None:
-        """Count a verified vote. Answers a forbidden pair, if this vote completes the first of its validator here."""
+        """Count a verified vote; answers a forbidden pair, the first of its validator in this view."""
         view = View(signed.vote.view)
         tally = self._views.setdefault(view, _ViewTally())
         conflicting = self._conflicting(tally, signed)
@@ -100,7 +100,7 @@ class Tally:
 
 
 def is_forbidden_pair(first: Vote, second: Vote) -> bool:
-    """Whether no correct validator casts both: what S1 and S2 keep a signer from, within one epoch and view."""
+    """Whether no correct validator casts both in one view: what S1 and S2 keep a signer from."""
     if (first.chain_id, first.epoch, first.view) != (second.chain_id, second.epoch, second.view):
         return False
     kinds = (first.kind, second.kind)
