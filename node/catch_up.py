@@ -1,0 +1,160 @@
+"""Catching up: blocks that became final without this node, fetched page by page.
+
+Only certificates move the target. A page ends at a block with a finalization of its own;
+that certificate and the parent links prove the page before any block of it runs, and each
+block is then executed and held to its header like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from ledger.block import Block, block_id, decode_block
+from ledger.codec import decode, encode
+from ledger.consensus.events import Behind, Synced
+from ledger.errors import LedgerError
+from ledger.types import BlockId, Epoch, Height
+from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate, VoteKind, verify_certificate
+from node.bodies import is_body_of
+from node.executor import Executor
+
+LOG: Final = logging.getLogger(__name__)
+
+PAGE_BLOCKS_MAX: Final = 64
+PAGE_BYTES_MAX: Final = 8 << 20
+ANSWER_SECONDS: Final = 5.0
+PAUSE_SECONDS: Final = 0.5  # after every peer was asked in vain
+
+PeerId = bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Consecutive final blocks, and the finalization of the last one."""
+
+    blocks: tuple[bytes, ...]
+    finalization: bytes
+
+
+AskPage = Callable[[PeerId, Height, int], Awaitable[Page | None]]
+
+
+class CatchUp:
+    """Brings the committed chain up to a finalization that consensus has seen."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        ask: AskPage,
+        peers: Callable[[], Sequence[PeerId]],
+        on_committed: Callable[[BlockId], Awaitable[None]],
+        on_synced: Callable[[Synced], None],
+        on_invalid: Callable[[PeerId, str], None],
+    ) -> None:
+        self._executor = executor
+        self._ask = ask
+        self._peers = peers
+        self._on_committed = on_committed
+        self._on_synced = on_synced
+        self._on_invalid = on_invalid
+        self._target: Certificate | None = None
+        self._wanted = asyncio.Event()
+
+    @property
+    def target_view(self) -> int | None:
+        """The view of the finalization that is aimed at, None when there is nothing to catch up with."""
+        return None if self._target is None else self._target.view
+
+    def aim(self, behind: Behind) -> None:
+        """Go on until this finalization's block is committed; an older aim is replaced."""
+        if self._target is None or behind.finalization.view > self._target.view:
+            self._target = behind.finalization
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Serve aims until cancelled."""
+        turn = 0
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            while self._target is not None:
+                peers = self._peers()
+                moved = False
+                for offset in range(len(peers)):
+                    peer = peers[(turn + offset) % len(peers)]
+                    if await self._step(peer):
+                        moved = True
+                        turn += offset  # stay with a peer that answers well
+                        break
+                if not moved:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                    if self._wanted.is_set():
+                        self._wanted.clear()
+
+    async def _step(self, peer: PeerId) -> bool:
+        """One page from one peer; whether the chain grew or the aim is reached."""
+        target = self._target
+        assert target is not None
+        page = await self._ask(peer, Height(self._executor.committed.header.height + 1), PAGE_BLOCKS_MAX)
+        if page is None or not page.blocks:
+            return self._is_reached(target)
+        try:
+            blocks, finalization = self._open(page, target)
+            for block in blocks:
+                await self._commit(block, finalization)
+        except LedgerError as refusal:
+            LOG.warning("page refused peer=%s reason=%s", peer.hex()[:16], refusal)
+            self._on_invalid(peer, refusal.code)
+            return False
+        self._on_synced(Synced(blocks[-1].header, finalization))
+        self._is_reached(target)
+        return True
+
+    def _is_reached(self, target: Certificate) -> bool:
+        head = self._executor.committed
+        reached = target.block_id == head.id or (
+            self._executor.stores.blocks.height_of(BlockId(target.block_id or b"")) is not None
+        )
+        if reached and self._target is target:
+            self._target = None
+        return reached
+
+    def _open(self, page: Page, target: Certificate) -> tuple[list[Block], Certificate]:
+        """The blocks of a page that its finalization proves, those that are committed already left out.
+
+        Raises:
+            LedgerError: `page.*`, `certificate.*` or `encoding.*`.
+        """
+        tip = self._executor.committed
+        finalization = decode(page.finalization, Certificate, CERTIFICATE_BYTES_MAX)
+        verify_certificate(finalization, self._executor.chain_id, Epoch(tip.header.epoch), tip.validators)
+        blocks = [decode_block(data) for data in page.blocks]
+        last = block_id(blocks[-1].header)
+        if finalization.kind is not VoteKind.FINALIZE or finalization.block_id != last:
+            raise LedgerError("page.wrong_certificate", "the certificate does not make the last block final")
+        if finalization.view > target.view:
+            raise LedgerError("page.beyond_target", "ends above what consensus asked for")
+        for lower, upper in pairwise(blocks):
+            if upper.header.parent_id != block_id(lower.header):
+                raise LedgerError("page.broken_chain", f"height {upper.header.height} does not follow")
+        blocks = [block for block in blocks if block.header.height > tip.header.height]
+        for block in blocks:
+            if not is_body_of(block.header, block.last_certificate, block.transactions):
+                raise LedgerError("page.wrong_body", f"height {block.header.height}: not the body of its header")
+        if not blocks or blocks[0].header.parent_id != tip.id:
+            raise LedgerError("page.wrong_start", f"does not follow height {tip.header.height}")
+        return blocks, finalization
+
+    async def _commit(self, block: Block, finalization: Certificate) -> None:
+        identifier = block_id(block.header)
+        if block.header.height <= self._executor.committed.header.height:
+            return  # consensus was faster
+        await self._executor.check(block)
+        is_last = finalization.block_id == identifier
+        await self._executor.commit(identifier, encode(finalization) if is_last else b"", b"")
+        await self._on_committed(identifier)

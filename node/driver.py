@@ -1,0 +1,301 @@
+"""The driver: gives the consensus machine real time, disk and peers.
+
+One loop feeds inputs to `Consensus.step` and performs the effects in order. The records of
+all steps of one turn share one sync; nothing that follows them leaves before it. What takes
+longer (building, checking, fetching, catching up) runs beside the loop and answers with an
+input of its own.
+
+Source: docs/spec/consensus.md, "Driver contract".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, Protocol, assert_never
+
+from ledger.codec import encode
+from ledger.consensus.events import (
+    Behind,
+    Broadcast,
+    Build,
+    Built,
+    Check,
+    Checked,
+    Commit,
+    Connected,
+    DropRecords,
+    Effect,
+    Entered,
+    Evidence,
+    Fetch,
+    Fetched,
+    Halt,
+    Input,
+    Peer,
+    Persist,
+    Received,
+    Report,
+    Send,
+    Started,
+    Synced,
+    Tick,
+    TransactionsPending,
+    Verdict,
+    WakeAt,
+)
+from ledger.consensus.machine import Consensus
+from ledger.consensus.messages import Message
+from ledger.errors import LedgerError
+from ledger.types import BlockId
+from node.bodies import Bodies
+from node.clock import Clock
+from node.consensus_log import ConsensusLog
+from node.executor import Executor
+
+LOG: Final = logging.getLogger(__name__)
+
+INPUTS_OF_PEER_MAX: Final = 2_000  # waiting messages of one peer; what comes above is lost, as on a network
+TURN_INPUTS_MAX: Final = 256  # inputs that share one sync
+CHECK_SECONDS: Final = 60.0  # a check that takes longer is answered "pending", never "invalid"
+TASKS_MAX: Final = 256
+
+
+class NodeHalted(Exception):
+    """This node disagrees with what a quorum made final; it must stop and say so."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class Outlet(Protocol):
+    """What the driver asks of the network."""
+
+    def send(self, peer: Peer, message: Message) -> None:
+        """Send one consensus message, if the peer is connected."""
+
+    def broadcast(self, message: Message) -> None:
+        """Send to every validator, and to observers what they may follow."""
+
+    def report(self, peer: Peer, code: str, message: str) -> None:
+        """A peer misbehaved."""
+
+    async def fetch_body(self, of: BlockId, sources: Sequence[Peer]) -> bool:
+        """Bring a body to hand by asking the sources in turn; whether it came."""
+
+
+class Driver:
+    """The running consensus of one node."""
+
+    def __init__(
+        self,
+        consensus: Consensus,
+        log: ConsensusLog,
+        executor: Executor,
+        bodies: Bodies,
+        outlet: Outlet,
+        clock: Clock,
+        on_commit: Callable[[BlockId], Awaitable[None]],
+        on_behind: Callable[[Behind], None],
+    ) -> None:
+        self._consensus = consensus
+        self._log = log
+        self._executor = executor
+        self._bodies = bodies
+        self._outlet = outlet
+        self._clock = clock
+        self._on_commit = on_commit
+        self._on_behind = on_behind
+        self._inputs: deque[Input] = deque()
+        self._of_peer: Counter[Peer] = Counter()
+        self._ready = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._running = 0
+        self._checking: dict[BlockId, None] = {}
+        self._pending: bool | None = None
+        self.view = 0
+        self.leader = -1
+
+    # --- what comes in ------------------------------------------------------
+
+    def receive(self, peer: Peer, message: Message) -> None:
+        """Queue a peer's message; above the peer's share it is lost."""
+        if self._of_peer[peer] < INPUTS_OF_PEER_MAX:
+            self._of_peer[peer] += 1
+            self.feed(Received(peer, message))
+
+    def connected(self, peer: Peer) -> None:
+        """A peer is connected (again)."""
+        self.feed(Connected(peer))
+
+    def synced(self, answer: Synced) -> None:
+        """Blocks were committed by catching up."""
+        self.feed(answer)
+
+    def transactions_pending(self) -> None:
+        """Look again whether transactions wait; the machine hears of changes only."""
+        pending = len(self._executor.mempool) > 0
+        if pending is not self._pending:
+            self._pending = pending
+            self.feed(TransactionsPending(pending))
+
+    def feed(self, item: Input) -> None:
+        """Queue an input of our own."""
+        self._inputs.append(item)
+        self._ready.set()
+
+    # --- the loop -----------------------------------------------------------
+
+    async def run(self, started: Started) -> None:
+        """Run until cancelled, or until the machine halts (NodeHalted)."""
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self.feed(started)
+            try:
+                while True:
+                    await self._ready.wait()
+                    await self._perform(self._turn())
+            finally:
+                if self._timer is not None:
+                    self._timer.cancel()
+
+    def _turn(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for _ in range(min(len(self._inputs), TURN_INPUTS_MAX)):
+            item = self._inputs.popleft()
+            if isinstance(item, Received):
+                self._of_peer[item.peer] -= 1
+            effects.extend(self._consensus.step(self._clock.monotonic_ms(), item))
+        if not self._inputs:
+            self._ready.clear()
+        return effects
+
+    async def _perform(self, effects: list[Effect]) -> None:
+        """Perform effects in order; all records of the turn are synced at the first Persist."""
+        synced = False
+        for effect in effects:
+            match effect:
+                case Persist():
+                    if not synced:
+                        await self._persist([each for each in effects if isinstance(each, Persist)])
+                        synced = True
+                case Commit():
+                    await self._commit(effect)
+                case _:
+                    self._dispatch(effect)
+
+    async def _persist(self, persists: list[Persist]) -> None:
+        records = [record for each in persists for record in each.records]
+        bodies = []
+        for identifier in dict.fromkeys(body for each in persists for body in each.bodies):
+            block = self._bodies.get(identifier)
+            assert block is not None, "asked to persist a body that is not at hand"
+            bodies.append(block)
+        await self._log.append(records, bodies)
+
+    def _dispatch(self, effect: Effect) -> None:
+        match effect:
+            case Send():
+                self._outlet.send(effect.peer, effect.message)
+            case Broadcast():
+                self._outlet.broadcast(effect.message)
+            case WakeAt():
+                self._wake_at(effect.at_ms)
+            case Build():
+                self._start(self._build(effect))
+            case Fetch():
+                self._start(self._fetch(effect))
+            case Check():
+                if effect.block_id not in self._checking:
+                    self._checking[effect.block_id] = None
+                    self._start(self._check(effect.block_id))
+            case Behind():
+                self._on_behind(effect)
+            case DropRecords():
+                self._log.drop(effect.epoch, effect.view)
+            case Entered():
+                self.view, self.leader = effect.view, effect.leader
+            case Report():
+                self._outlet.report(effect.peer, effect.code, effect.message)
+            case Evidence():
+                LOG.warning("evidence validator=%d", effect.validator)
+            case Halt():
+                raise NodeHalted(effect.code, effect.message)
+            case Persist() | Commit():
+                raise AssertionError("performed in order by _perform")
+            case _:
+                assert_never(effect)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        if self._tasks is None or self._running >= TASKS_MAX:
+            work.close()  # the machine asks again while it still wants the answer
+            return
+        self._running += 1
+        self._tasks.create_task(work).add_done_callback(self._ended)
+
+    def _ended(self, _: asyncio.Task[None]) -> None:
+        self._running -= 1
+
+    def _wake_at(self, at_ms: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        delay = max(0, at_ms - self._clock.monotonic_ms()) / 1000
+        self._timer = asyncio.get_running_loop().call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        self.feed(Tick(self._clock.wall_ms()))
+
+    # --- what takes longer --------------------------------------------------
+
+    async def _build(self, effect: Build) -> None:
+        certificate = b"" if effect.parent_certificate is None else encode(effect.parent_certificate)
+        if self._executor.tip(effect.parent.block_id) is None:
+            return  # it lost against a block that became final meanwhile
+        execution = await self._executor.build(effect.parent.block_id, self._clock.wall_ms(), certificate)
+        self._bodies.put(execution.block)
+        self.feed(Built(effect.view, execution.block.header))
+
+    async def _fetch(self, effect: Fetch) -> None:
+        block = self._bodies.get(effect.block_id)
+        if block is None and await self._outlet.fetch_body(effect.block_id, effect.sources):
+            block = self._bodies.get(effect.block_id)
+        if block is not None:
+            self.feed(Fetched(block.header))
+
+    async def _check(self, identifier: BlockId) -> None:
+        verdict = Verdict.PENDING
+        try:
+            block = self._bodies.get(identifier)
+            if block is not None and self._executor.tip(BlockId(block.header.parent_id)) is not None:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await self._executor.check(block)
+                verdict = Verdict.VALID
+        except LedgerError as refusal:
+            LOG.warning("block invalid id=%s reason=%s", identifier.hex()[:16], refusal)
+            verdict = Verdict.INVALID
+        except TimeoutError:
+            LOG.warning("block check took too long id=%s", identifier.hex()[:16])
+        finally:
+            del self._checking[identifier]
+        self.feed(Checked(identifier, verdict, self._clock.wall_ms()))
+
+    async def _commit(self, effect: Commit) -> None:
+        if effect.height > self._executor.committed.header.height:
+            if self._executor.execution(effect.block_id) is None:  # it had to make room; run it again
+                block = self._bodies.get(effect.block_id)
+                assert block is not None, "asked to commit a block that is not at hand"
+                await self._executor.check(block)
+            finalization = effect.finalization if effect.finalization.block_id == effect.block_id else None
+            await self._executor.commit(
+                effect.block_id,
+                b"" if finalization is None else encode(finalization),
+                encode((effect.proposal, effect.certificate, effect.gap)),
+            )
+        await self._on_commit(effect.block_id)
+        self._bodies.drop(effect.block_id)
+        self.transactions_pending()
+

@@ -1,0 +1,205 @@
+"""The executor: the one owner of state, blocks and mempool in a node.
+
+It runs each block once, in slices that give the event loop back every few milliseconds,
+keeps the executed blocks that are not final yet, and writes a block when it is final. There
+are no compute threads: one would make every signature check wait for the interpreter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Generator
+from dataclasses import replace
+from enum import Enum
+from typing import Final, TypeVar
+
+from ledger.block import Block, block_id
+from ledger.errors import LedgerError
+from ledger.genesis import Genesis, chain_id
+from ledger.members import key_in_force
+from ledger.mempool import Mempool
+from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
+from ledger.transition import Execution, Rules, Tip, apply_block, execute, open_transaction
+from ledger.types import BlockId, ChainId, Height, TimeMs, TxId
+from node.store.stores import FinalizedBlock, Stores
+
+Result = TypeVar("Result")
+
+SLICE_SECONDS: Final = 0.004  # longest stretch of execution before the event loop gets a turn
+UNFINALIZED_BLOCKS_MAX: Final = 64  # executed and kept above the last final block
+OPENED_MAX: Final = 50_000  # transactions whose signature is known to be valid
+
+
+class Submission(Enum):
+    """What became of a transaction at the door."""
+
+    PENDING = "pending"
+    DUPLICATE = "duplicate"  # in a block of the replay window
+
+
+class Executor:
+    """State, blocks and mempool of one node."""
+
+    def __init__(self, genesis: Genesis, stores: Stores, rules: Rules, mempool: Mempool, tip: Tip) -> None:
+        self.genesis = genesis
+        self.chain_id: ChainId = chain_id(genesis)
+        self.stores = stores
+        self.rules = rules
+        self.mempool = mempool
+        self.committed = tip
+        self._executions: OrderedDict[BlockId, Execution] = OrderedDict()
+        self._opened: OrderedDict[bytes, Transaction] = OrderedDict()
+        self._running = asyncio.Lock()
+
+    # --- the door -----------------------------------------------------------
+
+    def admit(self, raw: bytes) -> tuple[Transaction, Submission, bool]:
+        """Check a transaction as far as the state after the last final block allows, and let it wait.
+
+        Answers the transaction, what became of it, and whether it is new here. The cheap
+        checks come first, the signature last.
+
+        Raises:
+            LedgerError: `transaction.*`, `sender.*`, `contract.unknown`, `method.unknown`,
+                `arguments.*`, `mempool.*`, `encoding.*`; nothing has changed then.
+        """
+        transaction = decode_transaction(raw)
+        if transaction.id in self.mempool:
+            return transaction, Submission.PENDING, False
+        tip = self.committed
+        if tip.world.is_recent(transaction.id):
+            return transaction, Submission.DUPLICATE, False
+        height = Height(tip.header.height + 1)
+        check_scope(transaction.body, self.chain_id, height, tip.parameters.replay_window_blocks)
+        sender = key_in_force(tip.world, transaction.body.sender)
+        self.rules.check(transaction, sender)
+        if raw not in self._opened:
+            verify_signature(transaction)
+        self.mempool.admit(transaction, sender.organisation)
+        self._remember(transaction)
+        return transaction, Submission.PENDING, True
+
+    def raw_transaction(self, transaction_id: TxId) -> bytes | None:
+        """The bytes of a transaction that waits or stands in a block that is not final, or None."""
+        waiting = self.mempool.get(transaction_id)
+        if waiting is not None:
+            return waiting.raw
+        for execution in reversed(self._executions.values()):
+            if transaction_id in execution.layer.transaction_ids:
+                return next(each.raw for each in execution.transactions if each.id == transaction_id)
+        return None
+
+    def _remember(self, transaction: Transaction) -> None:
+        self._opened[transaction.raw] = transaction
+        while len(self._opened) > OPENED_MAX:
+            self._opened.popitem(last=False)
+
+    # --- running blocks -----------------------------------------------------
+
+    def execution(self, of: BlockId) -> Execution | None:
+        """A block that was run and is not final yet, or None."""
+        return self._executions.get(of)
+
+    def tip(self, of: BlockId) -> Tip | None:
+        """The tip that a block makes, if it was run or is the last final one."""
+        if of == self.committed.id:
+            return self.committed
+        execution = self._executions.get(of)
+        return None if execution is None else execution.tip
+
+    async def build(self, parent: BlockId, time_ms: TimeMs, last_certificate: bytes) -> Execution:
+        """Run a new block of waiting transactions above `parent`, which was run before."""
+        async with self._running:
+            tip = self.tip(parent)
+            assert tip is not None, "asked to build on a block that was never run"
+            time_ms = TimeMs(max(time_ms, tip.header.time_ms + 1))
+            chosen = self._choose(tip)
+            return self._keep(await sliced(execute(tip, time_ms, last_certificate, chosen, self.rules)))
+
+    def _choose(self, tip: Tip) -> list[Transaction]:
+        height = Height(tip.header.height + 1)
+        parameters = tip.parameters
+        chosen: list[Transaction] = []
+        size = 0
+        for transaction in self.mempool.candidates():
+            if len(chosen) >= parameters.block_transactions_max:
+                break
+            if size + len(transaction.raw) > parameters.block_bytes_max:
+                break
+            if tip.world.is_recent(transaction.id) or transaction.body.valid_until < height:
+                continue
+            chosen.append(transaction)
+            size += len(transaction.raw)
+        return chosen
+
+    async def check(self, block: Block) -> Execution:
+        """Run a block of somebody else above its parent, which was run before.
+
+        Raises:
+            LedgerError: the block is invalid, for ever.
+        """
+        known = self._executions.get(block_id(block.header))
+        if known is not None:
+            return known
+        async with self._running:
+            tip = self.tip(BlockId(block.header.parent_id))
+            assert tip is not None, "asked to run a block whose parent was never run"
+            await sliced(self._open(block))
+            return self._keep(await sliced(apply_block(tip, block, self.rules, self._opened)))
+
+    def _open(self, block: Block) -> Generator[None, None, None]:
+        """Verify the signatures of the block's transactions that were not seen before, and remember them."""
+        for raw in block.transactions:
+            if raw not in self._opened:
+                self._remember(open_transaction(raw, {}))
+            yield
+
+    def _keep(self, execution: Execution) -> Execution:
+        self._executions[execution.tip.id] = execution
+        while len(self._executions) > UNFINALIZED_BLOCKS_MAX:
+            self._executions.popitem(last=False)
+        return execution
+
+    # --- final blocks -------------------------------------------------------
+
+    async def commit(self, of: BlockId, finalization: bytes, justification: bytes) -> None:
+        """Write a final block that was run: blocks first, then state, each one synced batch.
+
+        `finalization` is the encoded certificate of this very block, empty where a descendant's
+        covers it. A failed write ends the process: the store sees to it.
+        """
+        execution = self._executions[of]
+        tip = execution.tip
+        assert tip.header.parent_id == self.committed.id, "blocks are committed oldest first"
+        await self.stores.commit(FinalizedBlock(execution, finalization, justification))
+        self.committed = replace(tip, world=self.stores.state)
+        self._prune(tip)
+        self.mempool.remove(transaction.id for transaction in execution.transactions)
+        self.mempool.expire(Height(tip.header.height + 1))
+
+    def _prune(self, final: Tip) -> None:
+        """Drop what lost against the final block; stand its children on the committed state."""
+        del self._executions[final.id]
+        kept: set[BlockId] = {final.id}
+        for identifier, execution in list(self._executions.items()):
+            if execution.block.header.parent_id in kept:
+                kept.add(identifier)
+                if execution.layer.parent is final.world:
+                    execution.layer.rebase(self.committed.world)
+            else:
+                del self._executions[identifier]
+
+
+async def sliced(work: Generator[None, None, Result], slice_seconds: float = SLICE_SECONDS) -> Result:
+    """Run a generator to its value, giving the event loop a turn after each slice."""
+    until = time.monotonic() + slice_seconds
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # StopIteration.value is untyped
+        if time.monotonic() >= until:
+            await asyncio.sleep(0)
+            until = time.monotonic() + slice_seconds

@@ -1,0 +1,92 @@
+"""The intake: transactions on their way into the mempool and on to the peers.
+
+Clients' transactions are admitted at once and answered. Peers' come in batches through one
+bounded queue and are admitted in slices; what does not fit is lost here and comes again,
+since whoever holds it gossips it until it is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from ledger.errors import LedgerError
+from ledger.types import TxId
+from node.executor import SLICE_SECONDS, Executor, Submission
+
+WAITING_MAX: Final = 20_000  # transactions of peers that were received and not looked at yet
+
+PeerId = bytes
+Admitted = Callable[[TxId, bytes, PeerId | None], None]
+Invalid = Callable[[PeerId, str], None]
+
+
+class Intake:
+    """Admission for one node.
+
+    `on_admitted(id, raw, from_peer)` passes a new transaction on; `on_invalid(peer, code)`
+    scores a peer that relays what it should have refused itself.
+    """
+
+    def __init__(self, executor: Executor, on_admitted: Admitted, on_invalid: Invalid) -> None:
+        self._executor = executor
+        self._on_admitted = on_admitted
+        self._on_invalid = on_invalid
+        self._waiting: deque[tuple[PeerId, bytes]] = deque()
+        self._ready = asyncio.Event()
+        self.lost = 0
+
+    def submit(self, raw: bytes) -> tuple[TxId, Submission]:
+        """Admit a client's transaction.
+
+        Raises:
+            LedgerError: why not; nothing has changed then.
+        """
+        transaction, outcome, is_new = self._executor.admit(raw)
+        if is_new:
+            self._on_admitted(transaction.id, raw, None)
+        return transaction.id, outcome
+
+    def receive(self, peer: PeerId, batch: Sequence[bytes]) -> None:
+        """Queue what a peer gossiped; above the limit the rest of the batch is lost."""
+        room = WAITING_MAX - len(self._waiting)
+        self.lost += max(0, len(batch) - room)
+        self._waiting.extend((peer, raw) for raw in batch[: max(0, room)])
+        self._ready.set()
+
+    async def run(self) -> None:
+        """Admit what peers sent, a few milliseconds at a time; runs until cancelled."""
+        while True:
+            await self._ready.wait()
+            until = time.monotonic() + SLICE_SECONDS
+            while self._waiting and time.monotonic() < until:
+                self._admit(*self._waiting.popleft())
+            if not self._waiting:
+                self._ready.clear()
+            await asyncio.sleep(0)
+
+    def _admit(self, peer: PeerId, raw: bytes) -> None:
+        try:
+            transaction, _, is_new = self._executor.admit(raw)
+        except LedgerError as refusal:
+            if not is_excusable(refusal.code):
+                self._on_invalid(peer, refusal.code)
+            return
+        if is_new:
+            self._on_admitted(transaction.id, raw, peer)
+
+
+def is_excusable(code: str) -> bool:
+    """Whether a correct peer may relay what is refused here with this code.
+
+    It may hold a later or earlier state: membership, expiry and room differ for a moment. Form
+    and signature are the same everywhere.
+    """
+    return not code.startswith("encoding.") and code not in {
+        "transaction.bad_signature",
+        "transaction.wrong_chain",
+        "transaction.too_large",
+    }
