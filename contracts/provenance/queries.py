@@ -51,7 +51,7 @@ class ItemView:
         attached_to: what it is associated with, "" for nothing.
         children: entries inside it.
         totals, holdings: of a lot or class, per unit.
-        holdings_left_off: accounts beyond HOLDINGS_MAX that were not read.
+        holdings_left_off: accounts beyond the bound, which were not read.
         history: the record that the state root covers.
     """
 
@@ -136,7 +136,7 @@ def show(state: StateView, item_id: str) -> ItemView | None:
     return view(Finder(state), item_id)
 
 
-def view(find: Finder, item_id: str) -> ItemView | None:
+def view(find: Finder, item_id: str, holdings_max: int = HOLDINGS_MAX) -> ItemView | None:
     """As `show`, sharing what was read."""
     item = find(item_id)
     if item is None:
@@ -162,8 +162,8 @@ def view(find: Finder, item_id: str) -> ItemView | None:
         first_time_ms=item.first_ms,
         last_time_ms=item.last_ms,
         totals=item.totals,
-        holdings=_holdings(find, item_id, item),
-        holdings_left_off=max(0, item.accounts - HOLDINGS_MAX),
+        holdings=_holdings(find, item_id, item, holdings_max),
+        holdings_left_off=max(0, item.accounts - holdings_max),
         history=committed,
     )
 
@@ -206,9 +206,9 @@ def _attached_to(find: Finder, item: Item) -> str:
     return item.attachment.parent if carrier and carrier.session == item.attachment.session else ""
 
 
-def _holdings(find: Finder, lot_id: str, lot: Item) -> tuple[Holding, ...]:
+def _holdings(find: Finder, lot_id: str, lot: Item, holdings_max: int) -> tuple[Holding, ...]:
     found: list[Holding] = []
-    for name in account_names(find.state, lot_id, lot.accounts, 0, HOLDINGS_MAX):
+    for name in account_names(find.state, lot_id, lot.accounts, 0, holdings_max):
         account = ACCOUNTS.get(find.state, account_key(lot_id, name))
         quantity = quantity_of(account.quantity) if account else Decimal(0)
         if not quantity:
