@@ -272,6 +272,12 @@ def test_the_order_of_fields_says_nothing(captured: Any, random: Any) -> None:
     assert validate_event(shuffled(fields), captured.prefixes) == validate_event(fields, captured.prefixes)
 
 
+@pytest.mark.parametrize("value", [7, True, None, {}])
+def test_certificates_are_named_by_uri(value: Any) -> None:
+    """One URI or a list of them; nothing else."""
+    assert problems_of(LEAST | {"certificationInfo": value}) == [("epcis.wrong_type", "/certificationInfo")]
+
+
 def test_duplicates_in_lists_that_must_be_unique() -> None:
     """Lists of EPCs in object and transformation events, dispositions, and contexts."""
     assert problems_of(LEAST | {"epcList": [PALLET, "urn:x:1", PALLET]}) == [
