@@ -107,6 +107,13 @@ def test_the_certificate_of_tls_is_signed_too() -> None:
     assert code_of(lambda: listener.receive(proof)) == "handshake.bad_signature"
 
 
+def test_a_hello_over_another_node_s_tls_is_refused() -> None:
+    """Who shows one member's certificate cannot speak as another, whatever is signed afterwards."""
+    listener = Handshake(LISTENER, b"n" * 32, False, identity(3).certificate, MEMBERS.get)
+    hello = handshake(DIALLER, LISTENER, True).hello()
+    assert code_of(lambda: listener.receive(hello)) == "handshake.unknown_node"
+
+
 def _with_certificate(node: Node, certificate: bytes) -> Node:
     return Node(node.public_key, node.organisation, node.name, node.role, certificate, node.addresses)
 

@@ -51,8 +51,15 @@ class MemoryNode:
 
 @pytest.fixture(autouse=True)
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both sides dial at once, as after a heal; nobody waits for the other."""
+    """Both sides dial at once and again at once; nobody waits for the other."""
     monkeypatch.setattr(dialler, "YIELD_SECONDS", 0.0)
+    monkeypatch.setattr(dialler, "RETRY_SECONDS_MIN", 0.0)
+
+
+async def turns() -> None:
+    """Let everybody do what they would do without waiting."""
+    for _ in range(300):
+        await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("turns_between", range(12))
@@ -70,8 +77,7 @@ async def test_of_two_crossing_connections_the_one_of_the_smaller_key_survives(t
                     in ([True, False], [False, True])
                 )
             )
-            for _ in range(100):
-                await asyncio.sleep(0)
+            await turns()
             ours, theirs = one.network.peers(), two.network.peers()
             assert len(ours) == len(theirs) == 1
             assert ours[0].is_dialled is not theirs[0].is_dialled
@@ -100,15 +106,18 @@ async def test_a_configured_address_of_a_listed_member_is_dialled_once() -> None
 async def test_the_same_peer_under_two_addresses_is_one_peer() -> None:
     """An address whose node turns out to be connected is left alone until that peer has gone."""
     hub = MemoryHub()
+    nobody_to_dial = (record(1), record(2))
     async with (
-        MemoryNode(hub, 2, listed(1, 2)) as two,
+        MemoryNode(hub, 2, nobody_to_dial) as two,
         MemoryNode(hub, 1, listed(1, 2), ["alias:1"]) as one,
     ):
         hub.listening["alias:1"] = hub.listening[address(2)]
         await eventually(lambda: bool(one.network.peers() and two.network.peers()))
         await eventually(lambda: [status.name for status in one.network.dials()] == ["node-2", "node-2"])
-        assert len(one.network.peers()) == 1
+        await turns()
         assert one.network.problem() is None
+        assert len(one.events.connected) == len(two.events.connected) == 1
+        assert one.events.disconnected == two.events.disconnected == []
 
 
 async def test_a_member_whose_address_changes_is_dialled_at_the_new_one() -> None:
@@ -129,9 +138,43 @@ async def test_who_is_no_member_any_more_is_not_dialled_any_more() -> None:
     """Its task ends with its membership."""
     hub = MemoryHub()
     async with MemoryNode(hub, 1, listed(1, 2, 3)) as one:
+        await eventually(lambda: {status.code for status in one.network.dials()} == {"peer.unreachable"})
         assert {status.name for status in one.network.dials()} == {"node-2", "node-3"}
         one.network.allow(listed(1, 3))
         assert {status.name for status in one.network.dials()} == {"node-3"}
+        one.network.allow(listed(1))
+        await turns()  # a dial that was under way
+        dials = one.network.counters.dials
+        await turns()
+        assert one.network.counters.dials == dials
+
+
+async def test_who_is_connected_is_not_dialled() -> None:
+    """A peer that dialled us is as good as one that we dialled."""
+    hub = MemoryHub()
+    async with (
+        MemoryNode(hub, 1, (record(1), record(2))) as one,
+        MemoryNode(hub, 2, listed(1, 2)) as two,
+    ):
+        await eventually(lambda: bool(one.network.peers() and two.network.peers()))
+        one.network.allow(listed(1, 2))
+        await turns()
+        assert [status.name for status in one.network.dials()] == ["node-2"]
+        assert one.network.counters.dials == 0
+
+
+async def test_who_turns_out_to_be_ourselves_is_dialled_once() -> None:
+    """A node that has its own address in its configuration learns that and stops."""
+    hub = MemoryHub()
+    async with MemoryNode(hub, 1, (record(1),), ["alias:1"]) as one:
+        hub.listening["alias:1"] = hub.listening[address(1)]
+        await eventually(lambda: one.network.problem() is not None)
+        problem = one.network.problem()
+        assert problem is not None
+        assert problem.code == "handshake.self"
+        dials = one.network.counters.dials
+        await turns()
+        assert one.network.counters.dials == dials
 
 
 async def test_a_large_body_passes_a_narrow_wire() -> None:
@@ -164,8 +207,9 @@ async def test_stop_without_start_and_twice_is_harmless() -> None:
     await other.network.stop()
 
 
-def test_waiting_times_double_up_to_a_cap() -> None:
+def test_waiting_times_double_up_to_a_cap(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dead site costs one dial in five seconds at most, and one that returns is found in that time."""
+    monkeypatch.undo()
     waits = [dialler.retry_seconds(failures) for failures in range(40)]
     assert waits[0] == dialler.RETRY_SECONDS_MIN
     assert all(later in (2 * earlier, dialler.RETRY_SECONDS_MAX) for earlier, later in pairwise(waits))

@@ -33,6 +33,7 @@ from tests.node.p2p.nodes import CHAIN, GENESIS, WAIT_SECONDS, RawPeer, TestNode
 from tests.node.p2p.test_tls import authority
 
 VOTE = Consensus(b"vote")
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def connect(*nodes: TestNode) -> None:
@@ -42,15 +43,17 @@ async def connect(*nodes: TestNode) -> None:
 
 
 async def until_stuck(node: TestNode) -> int:
-    """Wait until a peer's socket takes no more; the bytes that it took."""
-    sent = [-1] * 200
+    """Wait until a peer's socket takes no more for a fifth of a second; the bytes that it took."""
+    taken, since = 0, time.monotonic()
 
     def is_stuck() -> bool:
-        sent.append(node.counters.bytes_out)
-        return sent[-1] == sent[-200] and sent[-1] > 100_000
+        nonlocal taken, since
+        if node.counters.bytes_out != taken:
+            taken, since = node.counters.bytes_out, time.monotonic()
+        return taken > 100_000 and time.monotonic() - since > 0.2
 
     await eventually(is_stuck)
-    return sent[-1]
+    return taken
 
 
 async def test_a_member_is_reached_and_messages_go_both_ways() -> None:
@@ -177,6 +180,22 @@ async def test_a_removed_member_is_cut_and_does_not_come_back() -> None:
         assert len(one.events.connected) == 1
 
 
+async def test_a_removed_member_that_does_not_read_is_cut_too() -> None:
+    """With its socket full there is no goodbye; the connection ends all the same."""
+    members = (record(1), record(2))
+    async with TestNode(1, members) as one, RawPeer(2, members, one) as raw:
+        await raw.connect()
+        await one.events.until(lambda: one.events.connected != [])
+        for _ in range(2):
+            one.network.send(raw.identity.public_key, Body(bytes(8 << 20)), Lane.BULK)
+        await until_stuck(one)
+        began = time.monotonic()
+        one.network.allow([record(1)])
+        await one.events.until(lambda: one.events.disconnected != [])
+        assert time.monotonic() - began < 2.5  # sooner than the heartbeat would find out
+        assert one.events.disconnected[0][1] == "peer.removed"
+
+
 async def test_a_member_with_a_new_certificate_is_cut_and_must_come_anew() -> None:
     """A rotated certificate ends what the old one had opened."""
     members = (record(1), record(2))
@@ -221,9 +240,7 @@ async def test_garbage_on_the_port_is_closed_and_leaves_no_trace_but_a_count() -
     assert troubles == []
 
 
-async def open_tls(
-    node: TestNode, context: ssl.SSLContext
-) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def open_tls(node: TestNode, context: ssl.SSLContext) -> Streams:
     host, port = node.network.address.split(":")
     return await asyncio.open_connection(host, int(port), ssl=context, server_hostname="")
 
@@ -256,7 +273,7 @@ async def test_garbage_is_told_once_a_minute_about_one_host(caplog: pytest.LogCa
 async def test_a_member_that_speaks_no_websocket_is_closed(
     request_bytes: bytes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Behind TLS too, only the upgrade is served, within a limit of time; nothing is logged with a traceback."""
+    """Behind TLS too only the upgrade is served, within a limit of time; no traceback is logged."""
     monkeypatch.setattr(websocket, "UPGRADE_SECONDS", 0.1)
     members = (record(1), record(2))
     async with TestNode(1, members) as one:
