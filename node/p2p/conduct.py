@@ -16,7 +16,6 @@ from typing import Final
 SCORE_MAX: Final = 1_000
 FADE_PER_SECOND: Final = 20
 BAN_SECONDS: Final = 10.0
-PEERS_MAX: Final = 4_096
 
 
 class Offence(Enum):

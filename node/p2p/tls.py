@@ -52,14 +52,6 @@ class Members:
         }
         return unreadable
 
-    def node(self, public_key: bytes) -> Node | None:
-        """The record of a node in force."""
-        return self._nodes.get(public_key)
-
-    def nodes(self) -> tuple[Node, ...]:
-        """Every node in force but this one."""
-        return tuple(node for node in self._nodes.values() if node.public_key != self._identity.public_key)
-
     def is_allowed(self, certificate: bytes) -> bool:
         """Whether a node in force has exactly this certificate (DER)."""
         return certificate in self._certificates
