@@ -62,8 +62,9 @@ def act(recording: Recording, item_id: str, item: Item) -> None:
         item.custody = Custody(recording.organisation, None, recording.time_ms)
 
 
-def move_thing(recording: Recording, item_id: str, item: Item, move: Move, is_new: bool) -> None:
-    """Change custody of one thing. `is_new`: nothing was known of it, which is flag enough."""
+def move_thing(recording: Recording, item_id: str, item: Item, move: Move) -> None:
+    """Change custody of one thing. That nothing was known of it before is flag enough."""
+    is_new = recording.is_new(item_id)
     if not free(recording, item_id, item) or recording.time_ms < item.custody.since_ms:
         return
     match move:

@@ -7,12 +7,15 @@ many members goes on in pages.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from typing import Annotated, Final
 
 from msgspec import Meta
 
+from contracts.epcis.event import Quantity
 from contracts.provenance.events import NAMESPACE, EventKey, key_bytes
+from contracts.provenance.quantities import quantity_text
 from ledger.codec import Canonical
 from ledger.state import Overlay, StateView, Table
 from ledger.types import Counter
@@ -85,6 +88,23 @@ class Session(Canonical):
 LINKS: Final = Table(NAMESPACE, b"link", Link)  # key: `key_bytes` of the event
 MEMBER_PAGES: Final = Table(NAMESPACE, b"members", MemberPage)  # key: the same, side of 1 byte, page of 4
 SESSIONS: Final = Table(NAMESPACE, b"transformation", Session)  # key: transformationID
+
+
+def things(item_ids: Iterable[str]) -> Members:
+    """Members that are one thing each."""
+    return tuple([Member(item_id, None, None) for item_id in item_ids])
+
+
+def amounts(quantities: Iterable[Quantity]) -> Members:
+    """Members that are counted, as the event states them."""
+    return tuple(
+        [
+            Member(
+                each.epc_class, "" if each.quantity is None else quantity_text(each.quantity), each.uom or ""
+            )
+            for each in quantities
+        ]
+    )
 
 
 def add_link(

@@ -19,6 +19,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from contracts.epcis.event import Quantity
 from contracts.provenance.containers import list_child, unlist_child
 from contracts.provenance.events import NAMESPACE
 from contracts.provenance.flags import FlagCode
@@ -83,17 +84,16 @@ def packed(container_id: str, uom: str) -> AccountName:
     return AccountName(AccountKind.PACKED, container_id, uom)
 
 
-def check_amount(
-    recording: Recording, lot_id: str, lot: Item, quantity: Decimal | None, uom: str | None
-) -> Amount | None:
+def check_amount(recording: Recording, stated: Quantity, lot: Item) -> Amount | None:
     """The amount that an event states, or None (and a flag) where it states none that can be booked."""
+    lot_id, quantity = stated.epc_class, stated.quantity
     if quantity is None:
         recording.flag(FlagCode.LOT_UNSPECIFIED_QUANTITY, lot_id)
         return None
     if quantity <= 0:
         recording.flag(FlagCode.LOT_NOT_POSITIVE, lot_id)
         return None
-    unit = uom or ""
+    unit = stated.uom or ""
     if all(total.uom != unit for total in lot.totals):
         if len(lot.totals) == UNITS_MAX:
             recording.flag(FlagCode.LOT_TOO_MANY_UNITS, lot_id)

@@ -35,6 +35,7 @@ class Recording:
         self.moved = dict.fromkeys((*event.epcs, *event.inputs))
         self._flags: dict[str, RaisedFlag] = {}
         self._flagged: dict[str, None] = {}
+        self._begun: dict[str, None] = {}
 
     @property
     def organisation(self) -> str:
@@ -68,6 +69,10 @@ class Recording:
         """Whether a flag of this event concerns this item."""
         return subject in self._flagged
 
+    def is_new(self, item_id: str) -> bool:
+        """Whether nothing was known of an item before this event."""
+        return item_id in self._begun
+
     def meet(self, item_id: str, part: Part, is_quantity: bool = False, is_made: bool = False) -> Item:
         """The record of an item that the event names; begun where there is none.
 
@@ -81,6 +86,7 @@ class Recording:
         if item is None:
             item = new_item(kind_of(item_id, is_quantity), self.time_ms)
             self.register.add_item(item_id, item)
+            self._begun[item_id] = None
             if not is_made and item.kind not in (ItemKind.CLASS, ItemKind.PLACE, ItemKind.PARTY):
                 self.flag(FlagCode.ITEM_UNKNOWN, item_id)
         elif known_part is None and item.kind in (ItemKind.INSTANCE, ItemKind.CONTAINER):

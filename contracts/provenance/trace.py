@@ -334,6 +334,10 @@ class _Walk:
         return members_of(self._graph.find.state, event, link, side, STEPS_MAX)
 
     def _member(self, joined: _Joined, item_id: str) -> Member | None:
+        """How an event names what it packed; a thing has nothing more to say."""
+        item = self._graph.find(item_id)
+        if item is None or not item.is_counted:
+            return None
         members = self._members(joined.event, joined.link, Side.LEFT)
         return next((member for member in members if member.id == item_id), None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from contracts.epcis.captured import CapturedEvent
@@ -53,7 +54,8 @@ def party(organisation: str) -> str:
 def amount(item_id: str, quantity: object = None, uom: str | None = "KGM") -> Json:
     found: Json = {"epcClass": item_id}
     if quantity is not None:
-        found["quantity"] = quantity
+        exact = Decimal(str(quantity)).normalize()
+        found["quantity"] = int(exact) if exact == int(exact) else exact
         if uom is not None:
             found["uom"] = uom
     return found
