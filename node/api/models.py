@@ -1,0 +1,521 @@
+"""The JSON of `/v1`: one pydantic model a shape, from which openapi.json is written.
+
+Hashes, ids, keys and signatures are lower-case hexadecimal; heights and times are integers
+(time in milliseconds since 1970 UTC); every integer is at most 2**53-1.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+SignatureHex = Annotated[str, Field(pattern="^[0-9a-f]{128}$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class Model(BaseModel):
+    """What every shape has in common: nothing is added or changed behind its back."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Status(StrEnum):
+    """What became of a transaction."""
+
+    ACCEPTED = "accepted"
+    FLAGGED = "flagged"
+    REFUSED = "refused"
+    DUPLICATE = "duplicate"
+    PENDING = "pending"
+
+
+class ProblemFault(Model):
+    """One place of a document that is wrong."""
+
+    code: str
+    detail: str
+    pointer: str = ""
+
+
+class Problem(Model):
+    """A refusal (RFC 9457). `code` is stable, `detail` is for people, `pointer` is a JSON pointer."""
+
+    type: str
+    title: str
+    status: Annotated[int, Field(ge=400, le=599)]
+    code: str
+    detail: str
+    request_id: str
+    pointer: str = ""
+    errors: list[ProblemFault] = []
+
+
+# --- transactions ------------------------------------------------------------
+
+
+class ReceiptModel(Model):
+    """What became of a transaction in its block. `result` is what the contract method answered."""
+
+    transaction_id: Hash
+    status: Status
+    code: str
+    pointer: str
+    result: Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
+    events: list[Hash]
+
+
+class TransactionModel(Model):
+    """A transaction that waits (height, index and receipt null) or stands in a final block."""
+
+    id: Hash
+    status: Status
+    height: Count | None
+    index: Count | None
+    receipt: ReceiptModel | None
+    sender: Hash
+    contract: str
+    method: str
+    valid_until: Count
+    size_bytes: Count
+
+
+class SubmittedModel(Model):
+    """The answer to a transaction; with `Prefer: wait=S` where it stands by then."""
+
+    id: Hash
+    status: Status
+    height: Count | None = None
+    index: Count | None = None
+    receipt: ReceiptModel | None = None
+
+
+class BatchResultModel(Model):
+    """The answer to one transaction of a batch. `id` is null where the bytes are no transaction."""
+
+    id: Hash | None
+    status: Status
+    code: str
+    detail: str = ""
+    pointer: str = ""
+    height: Count | None = None
+    index: Count | None = None
+    receipt: ReceiptModel | None = None
+
+
+class BatchModel(Model):
+    """The answers to a batch, in its order."""
+
+    results: list[BatchResultModel]
+
+
+# --- the chain -----------------------------------------------------------------
+
+
+class PeerModel(Model):
+    """A member node as this node sees it. `problem` is the code of the last refusal, or empty."""
+
+    name: str
+    role: str
+    public_key: Hash
+    connected: bool
+    problem: str
+
+
+class StatusModel(Model):
+    """Where this node stands. `lag_blocks` counts final blocks that are not here yet."""
+
+    chain_id: Hash
+    network: str
+    node: str
+    organisation: str
+    role: str
+    height: Count
+    block_id: Hash
+    state_root: Hash
+    time_ms: Count
+    epoch: Count
+    view: Count
+    leader: str
+    lag_blocks: Count
+    pending_transactions: Count
+    peers: list[PeerModel]
+    is_voting: bool
+    reason: str
+    version: str
+
+
+class HeaderModel(Model):
+    """What a block id covers; `state_root` is the root after this block."""
+
+    version: Count
+    chain_id: Hash
+    height: Count
+    epoch: Count
+    parent_id: Hash
+    time_ms: Count
+    transactions_root: Hash
+    receipts_root: Hash
+    events_root: Hash
+    state_root: Hash
+    history_root: Hash
+    validators_hash: Hash
+    next_validators_hash: Hash
+    parameters_hash: Hash
+    last_certificate_hash: Hash
+    transaction_count: Count
+    event_count: Count
+    protocol_version: Count
+
+
+class CertificateSignature(Model):
+    """One validator's signature; `validator` is its index in the set."""
+
+    validator: Count
+    node: str
+    signature: SignatureHex
+
+
+class CertificateModel(Model):
+    """The votes that make a block final: of this block, or of a descendant (`block_id` says which)."""
+
+    kind: str
+    epoch: Count
+    view: Count
+    block_id: Hash
+    signatures: list[CertificateSignature]
+    bytes: Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
+
+
+class BlockTransaction(Model):
+    """One transaction of a block and what became of it."""
+
+    id: Hash
+    index: Count
+    sender: Hash
+    contract: str
+    method: str
+    size_bytes: Count
+    status: Status
+    code: str
+    events: list[Hash]
+
+
+class BlockModel(Model):
+    """A final block. The genesis block has no certificate."""
+
+    id: Hash
+    header: HeaderModel
+    certificate: CertificateModel | None
+    transactions: list[BlockTransaction]
+
+
+class BlockSummary(Model):
+    """A line of the list of blocks."""
+
+    id: Hash
+    height: Count
+    time_ms: Count
+    state_root: Hash
+    transaction_count: Count
+    event_count: Count
+
+
+class BlockPage(Model):
+    """Blocks from the newest down. `next` is the path of the next page, or null on the last."""
+
+    blocks: list[BlockSummary]
+    next: str | None
+
+
+class ValidatorModel(Model):
+    """A key with stake."""
+
+    index: Count
+    node: str
+    public_key: Hash
+    stake: Count
+
+
+class ValidatorsModel(Model):
+    """Who votes on the block at `height`; a quorum is more than two thirds of `total_stake`."""
+
+    height: Count
+    total_stake: Count
+    validators: list[ValidatorModel]
+
+
+class GenesisModel(Model):
+    """The document that every member signed up to. `bytes` is what `chain_id` is the hash of."""
+
+    chain_id: Hash
+    genesis: dict[str, Any]
+    bytes: Annotated[str, Field(pattern="^([0-9a-f]{2})*$")]
+
+
+# --- members ---------------------------------------------------------------------
+
+
+class OrganisationModel(Model):
+    """A member of the consortium."""
+
+    id: str
+    title: str
+    gs1_prefixes: list[str]
+
+
+class OrganisationsModel(Model):
+    """Members in the order in which they were admitted. `next` is the path of the next page, or null."""
+
+    organisations: list[OrganisationModel]
+    next: str | None
+
+
+class KeyModel(Model):
+    """A key of an organisation; `revoked_height` 0 means that it is in force."""
+
+    public_key: Hash
+    organisation: str
+    label: str
+    roles: list[str]
+    added_height: Count
+    revoked_height: Count
+
+
+class KeysModel(Model):
+    """The keys of an organisation that are in force, ascending."""
+
+    keys: list[KeyModel]
+
+
+class SiteModel(Model):
+    """A place of an organisation, by its canonical identifier."""
+
+    id: str
+    organisation: str
+    title: str
+
+
+class SitesModel(Model):
+    """Sites in the order in which they were registered. `next` is the path of the next page, or null."""
+
+    sites: list[SiteModel]
+    next: str | None
+
+
+class NodeModel(Model):
+    """A node that may connect, and whether this one is connected to it."""
+
+    name: str
+    organisation: str
+    role: str
+    public_key: Hash
+    addresses: list[str]
+    is_connected: bool
+
+
+class NodesModel(Model):
+    """Every node that may connect, by identity."""
+
+    nodes: list[NodeModel]
+
+
+# --- items -----------------------------------------------------------------------
+
+
+class CustodyModel(Model):
+    """Who has it. `recipient` null: not in transit; empty: in transit to nobody named."""
+
+    holder: str
+    recipient: str | None
+    since_ms: int
+
+
+class TotalModel(Model):
+    """What became of a lot in one unit over all time, as exact decimals."""
+
+    uom: str
+    produced: str
+    consumed: str
+    destroyed: str
+    sold: str
+
+
+class HoldingModel(Model):
+    """Some of a lot at one place; `quantity` is an exact decimal; `container` is empty for what is loose."""
+
+    uom: str
+    quantity: str
+    custody: CustodyModel
+    container: str
+    place: str
+    status: str
+
+
+class ItemHistoryModel(Model):
+    """The record that the state root covers: how many events, and the RFC 9162 root over them."""
+
+    event_count: Count
+    events_root: Hash
+    first_height: Count
+    last_height: Count
+
+
+class ItemModel(Model):
+    """What is known of an item, counting what it is packed in. Times are milliseconds since 1970 UTC."""
+
+    id: str
+    kind: str
+    status: str
+    commissioned: bool
+    maker: str
+    owner: str
+    custody: CustodyModel
+    place: str
+    disposition: str
+    persistent_dispositions: list[str]
+    parent: str
+    outermost: str
+    attached_to: str
+    children: Count
+    first_time_ms: int
+    last_time_ms: int
+    totals: list[TotalModel]
+    holdings: list[HoldingModel]
+    holdings_left_off: Count
+    history: ItemHistoryModel
+
+
+class FlagModel(Model):
+    """What an event was flagged for."""
+
+    code: str
+    subject: str
+    count: Count
+
+
+class EventPlace(Model):
+    """Where an event stands: block, transaction in it, event in the transaction; from 0."""
+
+    height: Count
+    transaction_index: Count
+    event_index: Count
+
+
+class HistoryLineModel(Model):
+    """One event of an item: where it stands, what the item is to it, and the event as EPCIS 2.0 JSON."""
+
+    place: EventPlace
+    transaction_id: Hash
+    event_id: str
+    record_time_ms: Count
+    organisation: str
+    parts: list[str]
+    status: Status
+    is_flagged: bool
+    flags: list[FlagModel]
+    commitment: Hash
+    declared_by: EventPlace | None
+    event: dict[str, Any]
+
+
+class HistoryModel(Model):
+    """A page of an item's events, oldest first. `next` is the path of the next page, or null."""
+
+    id: str
+    total: Count
+    lines: list[HistoryLineModel]
+    next: str | None
+
+
+class TraceNodeModel(ItemModel):
+    """An item of a trace as it stands now, `depth` edges from the start."""
+
+    depth: Count
+
+
+class TraceEdgeModel(Model):
+    """One step of the goods: how those of `source` came to be in `target`, and by which event.
+
+    `until_ms`: when what was packed came out; null where it is inside. `quantity` is an exact decimal.
+    """
+
+    kind: str
+    source: str
+    target: str
+    place: EventPlace
+    event_time_ms: int
+    until_ms: int | None
+    quantity: str | None
+    uom: str | None
+
+
+class TraceEventModel(Model):
+    """An event that edges name: who captured it, in which transaction, when."""
+
+    place: EventPlace
+    transaction_id: Hash
+    event_id: str
+    kind: str
+    biz_step: str
+    organisation: str
+    sender: Hash
+    event_time_ms: int
+    record_time_ms: Count
+
+
+class TraceModel(Model):
+    """Where goods came from and went, in the order reached; `is_complete`: nothing was left off."""
+
+    id: str
+    direction: str
+    is_complete: bool
+    nodes: list[TraceNodeModel]
+    edges: list[TraceEdgeModel]
+    events: list[TraceEventModel]
+
+
+class ContentModel(Model):
+    """One entry inside a container, `depth` 1 directly. `quantity` and `uom` are null for a thing."""
+
+    id: str
+    container: str
+    depth: Count
+    quantity: str | None
+    uom: str | None
+
+
+class ContentsModel(Model):
+    """What a container holds, depth first; `is_complete`: nothing was left off."""
+
+    id: str
+    contents: list[ContentModel]
+    is_complete: bool
+
+
+# --- the node's own answers ---------------------------------------------------------
+
+
+class HealthModel(Model):
+    """The process answers."""
+
+    status: str
+
+
+class ReadyModel(Model):
+    """Whether this node should be asked: caught up, and connected to a quorum of stake."""
+
+    ready: bool
+    height: Count
+    lag_blocks: Count
+    connected_stake: Count
+    total_stake: Count
+    reason: str
+
+
+class LogLevelModel(Model):
+    """The level from which the node logs."""
+
+    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")]

@@ -1,0 +1,115 @@
+"""Recorded EPCIS events, read back from the blocks that hold them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.epcis.captured import CapturedEvent
+from contracts.epcis.document import StoredEvent
+from contracts.provenance.capture import CaptureArguments, CaptureResult, EventResult
+from contracts.provenance.flags import RaisedFlag
+from ledger.codec import decode
+from ledger.members import KEYS
+from ledger.receipt import Receipt, Status
+from ledger.state import StateView
+from ledger.transaction import Transaction, decode_transaction
+from ledger.types import RESULT_BYTES_MAX, TRANSACTION_BYTES_MAX, Hash, Height, TimeMs, TxId
+from node.event_index import Place, is_capture
+from node.service import BlockRecord, Service
+
+BLOCKS_KEPT: Final = 4  # decoded blocks that one question keeps; places come in order
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event of a final block. `organisation` captured it."""
+
+    place: Place
+    captured: CapturedEvent
+    event_id: str
+    record_time_ms: TimeMs
+    transaction_id: TxId
+    organisation: str
+    status: Status
+    flags: tuple[RaisedFlag, ...]
+    commitment: Hash
+
+    @property
+    def stored(self) -> StoredEvent:
+        """The part that is written back as EPCIS."""
+        return StoredEvent(self.captured, self.record_time_ms, self.event_id)
+
+
+class Reader:
+    """Reads events by place for one question, each block decoded once."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._state = service.state()
+        self._blocks: OrderedDict[Height, BlockRecord] = OrderedDict()
+
+    async def read(self, places: Iterable[Place]) -> list[RecordedEvent]:
+        """The events at these places; the event loop gets a turn before each block that is fetched."""
+        found = []
+        for place in places:
+            if place.height not in self._blocks:
+                await asyncio.sleep(0)
+            found.append(self._event(place))
+        return found
+
+    def _event(self, place: Place) -> RecordedEvent:
+        record = self._block(place.height)
+        transaction = decode_transaction(record.block.transactions[place.transaction])
+        recorded = _recorded(record, place.transaction, transaction, self._state, only=place.event)
+        return next(recorded)
+
+    def _block(self, height: Height) -> BlockRecord:
+        record = self._blocks.get(height)
+        if record is None:
+            record = self._service.block(height)
+            assert record is not None, "an event stands in a block that is here"
+            self._blocks[height] = record
+            while len(self._blocks) > BLOCKS_KEPT:
+                self._blocks.popitem(last=False)
+        return record
+
+
+def events_in(record: BlockRecord, state: StateView) -> Iterator[RecordedEvent]:
+    """Every event that a block recorded, in order; repeated ones and refused captures have none."""
+    for index, raw in enumerate(record.block.transactions):
+        if record.receipts[index].events:
+            transaction = decode_transaction(raw)
+            if is_capture(transaction):
+                yield from _recorded(record, index, transaction, state)
+
+
+def capture_results(receipt: Receipt) -> tuple[EventResult, ...]:
+    """What became of each event of a capture that was not refused."""
+    return decode(receipt.result, CaptureResult, RESULT_BYTES_MAX).events
+
+
+def _recorded(
+    record: BlockRecord, index: int, transaction: Transaction, state: StateView, only: int | None = None
+) -> Iterator[RecordedEvent]:
+    arguments = decode(transaction.body.arguments, CaptureArguments, TRANSACTION_BYTES_MAX)
+    results = capture_results(record.receipts[index])
+    sender = KEYS.get(state, transaction.body.sender)
+    header = record.block.header
+    for event, (captured, result) in enumerate(zip(arguments.events, results, strict=True)):
+        if result.status is Status.DUPLICATE or only not in (None, event):
+            continue
+        yield RecordedEvent(
+            place=Place(Height(header.height), index, event),
+            captured=captured,
+            event_id=result.event_id,
+            record_time_ms=TimeMs(header.time_ms),
+            transaction_id=transaction.id,
+            organisation="" if sender is None else sender.organisation,
+            status=result.status,
+            flags=result.flags,
+            commitment=Hash(result.commitment),
+        )
