@@ -29,7 +29,7 @@ _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
 @cache
-def _decoder(kind: type[Value]) -> msgspec.msgpack.Decoder[Value]:
+def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
     return msgspec.msgpack.Decoder(kind)
 
 
@@ -48,7 +48,7 @@ def decode(data: bytes, kind: type[Value], bytes_max: int) -> Value:
     if len(data) > bytes_max:
         raise LedgerError("encoding.too_large", f"{len(data)} bytes, at most {bytes_max} are allowed")
     try:
-        value = _decoder(kind).decode(data)
+        value: Value = _decoder(kind).decode(data)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as problem:
         raise LedgerError("encoding.malformed", f"not a {kind_name(kind)}: {problem}") from None
     if _encoder.encode(value) != data:

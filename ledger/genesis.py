@@ -6,6 +6,7 @@ the first validators, organisations and nodes. Block 0 is what follows from it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -76,31 +77,43 @@ def check_genesis(genesis: Genesis) -> None:
             `genesis.no_validator_node`, `key.invalid`, or what the validator set refuses.
     """
     if genesis.version != GENESIS_VERSION:
-        raise LedgerError("genesis.version", f"version {genesis.version}, this release knows {GENESIS_VERSION}")
+        raise LedgerError(
+            "genesis.version", f"version {genesis.version}, this release knows {GENESIS_VERSION}"
+        )
     organisations = {organisation.id for organisation in genesis.organisations}
     _check_unique("organisations", [organisation.id for organisation in genesis.organisations])
     _check_unique("keys", [key.public_key for key in genesis.keys])
     _check_unique("sites", [site.id for site in genesis.sites])
     _check_unique("nodes", [node.public_key for node in genesis.nodes])
     _check_unique("nodes", [node.name for node in genesis.nodes])
-    for group, owned in (("keys", genesis.keys), ("sites", genesis.sites), ("nodes", genesis.nodes)):
+    owners: dict[str, tuple[Key | Site | Node, ...]] = {
+        "keys": genesis.keys,
+        "sites": genesis.sites,
+        "nodes": genesis.nodes,
+    }
+    for group, owned in owners.items():
         for index, record in enumerate(owned):
             if record.organisation not in organisations:
                 raise LedgerError(
-                    "genesis.unknown_organisation", f"{record.organisation} is not defined", f"/{group}/{index}"
+                    "genesis.unknown_organisation",
+                    f"{record.organisation} is not defined",
+                    f"/{group}/{index}",
                 )
-    for keyed in (*genesis.keys, *genesis.nodes, *genesis.validators):
-        check_public_key(keyed.public_key)
+    public_keys = [each.public_key for each in (*genesis.keys, *genesis.nodes)]
+    for public_key in (*public_keys, *(each.public_key for each in genesis.validators)):
+        check_public_key(public_key)
     names = {node.name for node in genesis.nodes if node.role is NodeRole.VALIDATOR}
     for index, validator in enumerate(genesis.validators):
         if validator.node not in names:
             raise LedgerError(
-                "genesis.no_validator_node", f"no validator node is called {validator.node}", f"/validators/{index}"
+                "genesis.no_validator_node",
+                f"no validator node is called {validator.node}",
+                f"/validators/{index}",
             )
     ValidatorSet(genesis.validators)
 
 
-def _check_unique(group: str, names: list[str] | list[bytes]) -> None:
+def _check_unique(group: str, names: Sequence[str | bytes]) -> None:
     seen: dict[str | bytes, int] = {}
     for index, name in enumerate(names):
         if name in seen:

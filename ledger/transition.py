@@ -22,7 +22,7 @@ from ledger.block import (
     certificate_hash,
     transactions_root,
 )
-from ledger.codec import Canonical, decode, encode
+from ledger.codec import Canonical, decode
 from ledger.errors import LedgerError
 from ledger.genesis import Parameters
 from ledger.members import Key, key_in_force
@@ -31,19 +31,17 @@ from ledger.receipt import Receipt, Status, receipt_bytes
 from ledger.state import Overlay, StateView, Table
 from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
 from ledger.types import (
-    STATE_VALUE_BYTES_MAX,
     BlockId,
     Bytes32,
     ChainId,
     Counter,
     Epoch,
-    Hash,
     Height,
     TimeMs,
     TxId,
 )
 from ledger.validators import ValidatorSet, validators_hash
-from ledger.vote import Certificate, CERTIFICATE_BYTES_MAX, verify_certificate
+from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate, verify_certificate
 from ledger.world import Layer, World
 
 
@@ -142,7 +140,9 @@ def execute(
     ids: dict[TxId, None] = {}
     receipts = []
     for index, transaction in enumerate(transactions):
-        check_scope(transaction.body, ChainId(tip.header.chain_id), height, tip.parameters.replay_window_blocks)
+        check_scope(
+            transaction.body, ChainId(tip.header.chain_id), height, tip.parameters.replay_window_blocks
+        )
         check_new(transaction.id, tip.world, ids)
         ids[transaction.id] = None
         receipts.append(_run(tip, Height(height), time_ms, index, transaction, overlay, quotas, rules))
@@ -221,7 +221,9 @@ def check_place(tip: Tip, block: Block) -> None:
     if header.parent_id != tip.id:
         raise LedgerError("block.wrong_parent", f"follows {header.parent_id.hex()}, expected {tip.id.hex()}")
     if header.time_ms <= tip.header.time_ms:
-        raise LedgerError("block.wrong_time", f"{header.time_ms} ms is not after the parent's {tip.header.time_ms} ms")
+        raise LedgerError(
+            "block.wrong_time", f"{header.time_ms} ms is not after the parent's {tip.header.time_ms} ms"
+        )
     if tip.header.height == 0:
         if block.last_certificate:
             raise LedgerError("block.wrong_certificate", "the genesis block has no certificate")
@@ -259,7 +261,9 @@ def check_size(transactions: Sequence[Transaction], parameters: Parameters) -> N
         )
     size = sum(len(transaction.raw) for transaction in transactions)
     if size > parameters.block_bytes_max:
-        raise LedgerError("block.too_large", f"{size} bytes, at most {parameters.block_bytes_max} are allowed")
+        raise LedgerError(
+            "block.too_large", f"{size} bytes, at most {parameters.block_bytes_max} are allowed"
+        )
 
 
 def check_new(transaction_id: TxId, world: StateView, ids: Mapping[TxId, None]) -> None:
@@ -281,7 +285,9 @@ def check_same(expected: Header, found: Header) -> None:
     for field in Header.__struct_fields__:
         wanted, got = getattr(expected, field), getattr(found, field)
         if wanted != got:
-            raise LedgerError("block.wrong_header", f"{field} is {_shown(got)}, expected {_shown(wanted)}", f"/{field}")
+            raise LedgerError(
+                "block.wrong_header", f"{field} is {_shown(got)}, expected {_shown(wanted)}", f"/{field}"
+            )
 
 
 def _shown(value: bytes | int) -> str:

@@ -69,13 +69,20 @@ World = Layer | CommittedState
 
 
 def _preview(parent: World, writes: Mapping[bytes, bytes | None]) -> TreeUpdate:
-    """The tree update of `writes` above `parent`, none of it committed."""
+    """The tree update of `writes` above `parent`.
+
+    A layer whose root the committed tree has reached was committed while this block ran.
+    """
     updates: list[TreeUpdate] = []
     below = parent
     while isinstance(below, Layer):
         updates.append(below.update)
         below = below.parent
+    committed = [index for index, update in enumerate(updates) if update.root == below.tree.root]
+    if committed:
+        del updates[committed[0] :]
     changes = {
-        sha256(key).digest(): None if value is None else sha256(value).digest() for key, value in writes.items()
+        sha256(key).digest(): None if value is None else sha256(value).digest()
+        for key, value in writes.items()
     }
     return below.tree.preview(changes, updates[::-1])

@@ -18,19 +18,19 @@ from ledger.block import Block, block_id, decode_block
 from ledger.codec import decode, encode
 from ledger.consensus.events import Behind, Synced
 from ledger.errors import LedgerError
-from ledger.types import BlockId, Epoch, Height
+from ledger.types import BlockId, Epoch, Height, PublicKey
 from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate, VoteKind, verify_certificate
 from node.bodies import is_body_of
 from node.executor import Executor
+from node.justification import Justification
+from node.logging import log, logger
 
-LOG: Final = logging.getLogger(__name__)
+LOG: Final = logger("catch_up")
 
 PAGE_BLOCKS_MAX: Final = 64
 PAGE_BYTES_MAX: Final = 8 << 20
 ANSWER_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 0.5  # after every peer was asked in vain
-
-PeerId = bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Page:
     finalization: bytes
 
 
-AskPage = Callable[[PeerId, Height, int], Awaitable[Page | None]]
+AskPage = Callable[[PublicKey, Height, int], Awaitable[Page | None]]
 
 
 class CatchUp:
@@ -51,10 +51,10 @@ class CatchUp:
         self,
         executor: Executor,
         ask: AskPage,
-        peers: Callable[[], Sequence[PeerId]],
+        peers: Callable[[], Sequence[PublicKey]],
         on_committed: Callable[[BlockId], Awaitable[None]],
         on_synced: Callable[[Synced], None],
-        on_invalid: Callable[[PeerId, str], None],
+        on_invalid: Callable[[PublicKey, str], None],
     ) -> None:
         self._executor = executor
         self._ask = ask
@@ -96,7 +96,7 @@ class CatchUp:
                     if self._wanted.is_set():
                         self._wanted.clear()
 
-    async def _step(self, peer: PeerId) -> bool:
+    async def _step(self, peer: PublicKey) -> bool:
         """One page from one peer; whether the chain grew or the aim is reached."""
         target = self._target
         assert target is not None
@@ -108,7 +108,7 @@ class CatchUp:
             for block in blocks:
                 await self._commit(block, finalization)
         except LedgerError as refusal:
-            LOG.warning("page refused peer=%s reason=%s", peer.hex()[:16], refusal)
+            log(LOG, logging.WARNING, "page refused", peer=peer.hex(), reason=str(refusal))
             self._on_invalid(peer, refusal.code)
             return False
         self._on_synced(Synced(blocks[-1].header, finalization))
@@ -145,7 +145,9 @@ class CatchUp:
         blocks = [block for block in blocks if block.header.height > tip.header.height]
         for block in blocks:
             if not is_body_of(block.header, block.last_certificate, block.transactions):
-                raise LedgerError("page.wrong_body", f"height {block.header.height}: not the body of its header")
+                raise LedgerError(
+                    "page.wrong_body", f"height {block.header.height}: not the body of its header"
+                )
         if not blocks or blocks[0].header.parent_id != tip.id:
             raise LedgerError("page.wrong_start", f"does not follow height {tip.header.height}")
         return blocks, finalization
@@ -156,5 +158,8 @@ class CatchUp:
             return  # consensus was faster
         await self._executor.check(block)
         is_last = finalization.block_id == identifier
-        await self._executor.commit(identifier, encode(finalization) if is_last else b"", b"")
+        justification = Justification(None, None, (), finalization)
+        await self._executor.commit(
+            identifier, encode(finalization) if is_last else b"", encode(justification)
+        )
         await self._on_committed(identifier)

@@ -34,11 +34,13 @@ from ledger.consensus.events import (
     Fetched,
     Halt,
     Input,
+    OtherEpoch,
     Peer,
     Persist,
     Received,
     Report,
     Send,
+    SignerState,
     Started,
     Synced,
     Tick,
@@ -48,14 +50,17 @@ from ledger.consensus.events import (
 )
 from ledger.consensus.machine import Consensus
 from ledger.consensus.messages import Message
+from ledger.consensus.signer import Signer
 from ledger.errors import LedgerError
 from ledger.types import BlockId
 from node.bodies import Bodies
 from node.clock import Clock
 from node.consensus_log import ConsensusLog
 from node.executor import Executor
+from node.justification import Justification
+from node.logging import log, logger
 
-LOG: Final = logging.getLogger(__name__)
+LOG: Final = logger("driver")
 
 INPUTS_OF_PEER_MAX: Final = 2_000  # waiting messages of one peer; what comes above is lost, as on a network
 TURN_INPUTS_MAX: Final = 256  # inputs that share one sync
@@ -93,7 +98,8 @@ class Driver:
     def __init__(
         self,
         consensus: Consensus,
-        log: ConsensusLog,
+        signer: Signer | None,
+        consensus_log: ConsensusLog,
         executor: Executor,
         bodies: Bodies,
         outlet: Outlet,
@@ -102,7 +108,7 @@ class Driver:
         on_behind: Callable[[Behind], None],
     ) -> None:
         self._consensus = consensus
-        self._log = log
+        self._log = consensus_log
         self._executor = executor
         self._bodies = bodies
         self._outlet = outlet
@@ -117,8 +123,30 @@ class Driver:
         self._running = 0
         self._checking: dict[BlockId, None] = {}
         self._pending: bool | None = None
+        self._allowed = asyncio.Event()
+        self._allowed.set()
+        self._signer = signer
         self.view = 0
         self.leader = -1
+        self.final_view = 0
+
+    @property
+    def quarantine_reason(self) -> str:
+        """Why this validator does not sign though it has a key; empty where it does, or has none."""
+        return "" if self._signer is None else self._signer.quarantine_reason
+
+    @property
+    def is_voting(self) -> bool:
+        """Whether this node signs."""
+        return self._signer is not None and not self._signer.is_quarantined and self._allowed.is_set()
+
+    def pause(self) -> None:
+        """Stop taking part, before the disk is full; reads go on."""
+        self._allowed.clear()
+
+    def resume(self) -> None:
+        """Take part again."""
+        self._allowed.set()
 
     # --- what comes in ------------------------------------------------------
 
@@ -134,6 +162,7 @@ class Driver:
 
     def synced(self, answer: Synced) -> None:
         """Blocks were committed by catching up."""
+        self.final_view = answer.finalization.view
         self.feed(answer)
 
     def transactions_pending(self) -> None:
@@ -158,6 +187,7 @@ class Driver:
             try:
                 while True:
                     await self._ready.wait()
+                    await self._allowed.wait()
                     await self._perform(self._turn())
             finally:
                 if self._timer is not None:
@@ -185,6 +215,8 @@ class Driver:
                         synced = True
                 case Commit():
                     await self._commit(effect)
+                case DropRecords():
+                    await self._log.drop(effect.epoch, effect.view)
                 case _:
                     self._dispatch(effect)
 
@@ -197,7 +229,7 @@ class Driver:
             bodies.append(block)
         await self._log.append(records, bodies)
 
-    def _dispatch(self, effect: Effect) -> None:
+    def _dispatch(self, effect: Effect) -> None:  # noqa: PLR0912  # one case an effect
         match effect:
             case Send():
                 self._outlet.send(effect.peer, effect.message)
@@ -215,17 +247,19 @@ class Driver:
                     self._start(self._check(effect.block_id))
             case Behind():
                 self._on_behind(effect)
-            case DropRecords():
-                self._log.drop(effect.epoch, effect.view)
             case Entered():
                 self.view, self.leader = effect.view, effect.leader
             case Report():
                 self._outlet.report(effect.peer, effect.code, effect.message)
             case Evidence():
-                LOG.warning("evidence validator=%d", effect.validator)
+                log(LOG, logging.WARNING, "evidence", validator=effect.validator)
+            case SignerState():
+                log(LOG, logging.INFO, "signer", is_signing=effect.is_signing, reason=effect.reason)
+            case OtherEpoch():
+                log(LOG, logging.INFO, "other epoch", epoch=effect.epoch)
             case Halt():
                 raise NodeHalted(effect.code, effect.message)
-            case Persist() | Commit():
+            case Persist() | Commit() | DropRecords():
                 raise AssertionError("performed in order by _perform")
             case _:
                 assert_never(effect)
@@ -275,10 +309,10 @@ class Driver:
                     await self._executor.check(block)
                 verdict = Verdict.VALID
         except LedgerError as refusal:
-            LOG.warning("block invalid id=%s reason=%s", identifier.hex()[:16], refusal)
+            log(LOG, logging.WARNING, "block invalid", block_id=identifier.hex(), reason=str(refusal))
             verdict = Verdict.INVALID
         except TimeoutError:
-            LOG.warning("block check took too long id=%s", identifier.hex()[:16])
+            log(LOG, logging.WARNING, "block check took too long", block_id=identifier.hex())
         finally:
             del self._checking[identifier]
         self.feed(Checked(identifier, verdict, self._clock.wall_ms()))
@@ -293,9 +327,9 @@ class Driver:
             await self._executor.commit(
                 effect.block_id,
                 b"" if finalization is None else encode(finalization),
-                encode((effect.proposal, effect.certificate, effect.gap)),
+                encode(Justification(effect.proposal, effect.certificate, effect.gap, effect.finalization)),
             )
+        self.final_view = effect.finalization.view
         await self._on_commit(effect.block_id)
         self._bodies.drop(effect.block_id)
         self.transactions_pending()
-

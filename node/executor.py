@@ -16,14 +16,14 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from ledger.block import Block, block_id
-from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
 from ledger.members import key_in_force
 from ledger.mempool import Mempool
 from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
 from ledger.transition import Execution, Rules, Tip, apply_block, execute, open_transaction
 from ledger.types import BlockId, ChainId, Height, TimeMs, TxId
-from node.store.stores import FinalizedBlock, Stores
+from node.event_index import entries_of
+from node.store.stores import FinalizedBlock, Offload, Stores
 
 Result = TypeVar("Result")
 
@@ -42,13 +42,16 @@ class Submission(Enum):
 class Executor:
     """State, blocks and mempool of one node."""
 
-    def __init__(self, genesis: Genesis, stores: Stores, rules: Rules, mempool: Mempool, tip: Tip) -> None:
+    def __init__(
+        self, genesis: Genesis, stores: Stores, rules: Rules, mempool: Mempool, tip: Tip, offload: Offload
+    ) -> None:
         self.genesis = genesis
         self.chain_id: ChainId = chain_id(genesis)
         self.stores = stores
         self.rules = rules
         self.mempool = mempool
         self.committed = tip
+        self._offload = offload
         self._executions: OrderedDict[BlockId, Execution] = OrderedDict()
         self._opened: OrderedDict[bytes, Transaction] = OrderedDict()
         self._running = asyncio.Lock()
@@ -81,15 +84,20 @@ class Executor:
         self._remember(transaction)
         return transaction, Submission.PENDING, True
 
-    def raw_transaction(self, transaction_id: TxId) -> bytes | None:
-        """The bytes of a transaction that waits or stands in a block that is not final, or None."""
-        waiting = self.mempool.get(transaction_id)
-        if waiting is not None:
-            return waiting.raw
+    def waiting(self, transaction_id: TxId) -> Transaction | None:
+        """A transaction that no final block holds yet, or None."""
+        found = self.mempool.get(transaction_id)
+        if found is not None:
+            return found
         for execution in reversed(self._executions.values()):
             if transaction_id in execution.layer.transaction_ids:
-                return next(each.raw for each in execution.transactions if each.id == transaction_id)
+                return next(each for each in execution.transactions if each.id == transaction_id)
         return None
+
+    def raw_transaction(self, transaction_id: TxId) -> bytes | None:
+        """The bytes of a transaction that waits or stands in a block that is not final, or None."""
+        found = self.waiting(transaction_id)
+        return None if found is None else found.raw
 
     def _remember(self, transaction: Transaction) -> None:
         self._opened[transaction.raw] = transaction
@@ -173,7 +181,8 @@ class Executor:
         execution = self._executions[of]
         tip = execution.tip
         assert tip.header.parent_id == self.committed.id, "blocks are committed oldest first"
-        await self.stores.commit(FinalizedBlock(execution, finalization, justification))
+        index = entries_of(tip.header.height, tip.header.time_ms, execution.transactions, execution.receipts)
+        await self.stores.commit(FinalizedBlock(execution, finalization, justification), index, self._offload)
         self.committed = replace(tip, world=self.stores.state)
         self._prune(tip)
         self.mempool.remove(transaction.id for transaction in execution.transactions)
@@ -187,7 +196,7 @@ class Executor:
             if execution.block.header.parent_id in kept:
                 kept.add(identifier)
                 if execution.layer.parent is final.world:
-                    execution.layer.rebase(self.committed.world)
+                    execution.layer.rebase(self.stores.state)
             else:
                 del self._executions[identifier]
 
@@ -203,3 +212,12 @@ async def sliced(work: Generator[None, None, Result], slice_seconds: float = SLI
         if time.monotonic() >= until:
             await asyncio.sleep(0)
             until = time.monotonic() + slice_seconds
+
+
+def drained(work: Generator[None, None, Result]) -> Result:
+    """Run a generator to its value without a pause: at the start, when nothing else runs yet."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]  # StopIteration.value is untyped

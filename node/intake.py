@@ -14,28 +14,29 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ledger.errors import LedgerError
-from ledger.types import TxId
+from ledger.types import PublicKey, TxId
 from node.executor import SLICE_SECONDS, Executor, Submission
 
 WAITING_MAX: Final = 20_000  # transactions of peers that were received and not looked at yet
 
-PeerId = bytes
-Admitted = Callable[[TxId, bytes, PeerId | None], None]
-Invalid = Callable[[PeerId, str], None]
+Admitted = Callable[[TxId, PublicKey | None], None]
+Seen = Callable[[TxId, PublicKey], None]
+Invalid = Callable[[PublicKey, str], None]
 
 
 class Intake:
     """Admission for one node.
 
-    `on_admitted(id, raw, from_peer)` passes a new transaction on; `on_invalid(peer, code)`
-    scores a peer that relays what it should have refused itself.
+    `on_admitted(id, from_peer)` passes a new transaction on, `on_seen(id, peer)` notes that a peer
+    holds one, `on_invalid(peer, code)` scores a peer that relays what it should have refused.
     """
 
-    def __init__(self, executor: Executor, on_admitted: Admitted, on_invalid: Invalid) -> None:
+    def __init__(self, executor: Executor, on_admitted: Admitted, on_seen: Seen, on_invalid: Invalid) -> None:
         self._executor = executor
         self._on_admitted = on_admitted
+        self._on_seen = on_seen
         self._on_invalid = on_invalid
-        self._waiting: deque[tuple[PeerId, bytes]] = deque()
+        self._waiting: deque[tuple[PublicKey, bytes]] = deque()
         self._ready = asyncio.Event()
         self.lost = 0
 
@@ -47,10 +48,10 @@ class Intake:
         """
         transaction, outcome, is_new = self._executor.admit(raw)
         if is_new:
-            self._on_admitted(transaction.id, raw, None)
+            self._on_admitted(transaction.id, None)
         return transaction.id, outcome
 
-    def receive(self, peer: PeerId, batch: Sequence[bytes]) -> None:
+    def receive(self, peer: PublicKey, batch: Sequence[bytes]) -> None:
         """Queue what a peer gossiped; above the limit the rest of the batch is lost."""
         room = WAITING_MAX - len(self._waiting)
         self.lost += max(0, len(batch) - room)
@@ -68,15 +69,16 @@ class Intake:
                 self._ready.clear()
             await asyncio.sleep(0)
 
-    def _admit(self, peer: PeerId, raw: bytes) -> None:
+    def _admit(self, peer: PublicKey, raw: bytes) -> None:
         try:
             transaction, _, is_new = self._executor.admit(raw)
         except LedgerError as refusal:
             if not is_excusable(refusal.code):
                 self._on_invalid(peer, refusal.code)
             return
+        self._on_seen(transaction.id, peer)
         if is_new:
-            self._on_admitted(transaction.id, raw, peer)
+            self._on_admitted(transaction.id, peer)
 
 
 def is_excusable(code: str) -> bool:

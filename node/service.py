@@ -6,14 +6,12 @@ answer comes from committed state, and says which height that is.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ledger.block import Block
 from ledger.crypto import KeyPair
-from ledger.errors import LedgerError
 from ledger.genesis import Genesis
 from ledger.receipt import Receipt
 from ledger.state import StateView
@@ -83,7 +81,7 @@ class TransactionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """The answer at the door: `status` is pending, duplicate or refused; `code` and `message` explain a refusal."""
+    """The answer at the door: `status` is pending, duplicate or refused, the rest explains a refusal."""
 
     id: TxId | None  # None where the bytes could not be decoded
     status: str

@@ -1,0 +1,364 @@
+"""The exchange: what this node says to its peers and what it does with what they say.
+
+It sorts messages to consensus, intake and catch-up, answers requests from what is at hand, and
+turns proposals into compact ones. It decides nothing about validity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, assert_never
+
+from ledger.block import Header, decode_block
+from ledger.codec import encode
+from ledger.consensus import messages as consensus
+from ledger.consensus.events import FIRST_OBSERVER, Peer
+from ledger.errors import LedgerError
+from ledger.members import Node
+from ledger.transaction import decode_transaction
+from ledger.types import BlockId, Height, PublicKey, TxId
+from ledger.validators import ValidatorSet
+from node.bodies import ANSWER_SECONDS, ASSEMBLY_SECONDS, SOURCES_MAX, Bodies, assemble
+from node.catch_up import ANSWER_SECONDS as PAGE_SECONDS
+from node.catch_up import PAGE_BYTES_MAX, CatchUp, Page
+from node.clock import Clock
+from node.driver import Driver
+from node.executor import Executor
+from node.intake import Intake
+from node.p2p.conduct import Offence
+from node.p2p.frames import Lane
+from node.p2p.gossip import Gossip
+from node.p2p.messages import (
+    BATCH_BYTES_MAX,
+    BATCH_TRANSACTIONS_MAX,
+    Blocks,
+    BlocksRequest,
+    Body,
+    BodyRequest,
+    CompactProposal,
+    Consensus,
+    Goodbye,
+    Message,
+    NotFound,
+    Transactions,
+    TransactionsRequest,
+    pack_ids,
+    unpack_ids,
+)
+from node.p2p.network import Network, PeerInfo
+
+ASSEMBLIES_MAX: Final = 16  # compact proposals that wait for transactions; the oldest goes first
+GOSSIP_TICK_SECONDS: Final = 0.02
+REPEAT_SECONDS: Final = 5.0  # what still waits after so long is gossiped again
+
+
+@dataclass(slots=True)
+class _Assembly:
+    header: Header
+    last_certificate: bytes
+    ids: tuple[TxId, ...]
+    found: dict[TxId, bytes] = field(default_factory=dict)
+
+
+class Roster:
+    """Which connection speaks for which validator; every other node gets a number of its own."""
+
+    def __init__(self, validators: ValidatorSet, nodes: Sequence[Node]) -> None:
+        self._observers: dict[bytes, Peer] = {}
+        self.update(validators, nodes)
+
+    def update(self, validators: ValidatorSet, nodes: Sequence[Node]) -> None:
+        """Take the members in force."""
+        by_name = {node.name: PublicKey(node.public_key) for node in nodes}
+        self._keys = {
+            Peer(index): by_name[validator.node]
+            for index, validator in enumerate(validators.validators)
+            if validator.node in by_name
+        }
+        self._peers = {key: peer for peer, key in self._keys.items()}
+
+    def peer(self, public_key: PublicKey) -> Peer:
+        """The number by which consensus knows a node."""
+        if public_key in self._peers:
+            return self._peers[public_key]
+        known = self._observers.get(public_key)
+        if known is None:
+            known = self._observers[public_key] = Peer(FIRST_OBSERVER + len(self._observers))
+            self._keys[known] = public_key
+        return known
+
+    def key(self, peer: Peer) -> PublicKey | None:
+        """The identity behind a number."""
+        return self._keys.get(peer)
+
+
+class Exchange:
+    """Both ends of one node's peer traffic: `Events` of the network, `Outlet` of the driver."""
+
+    def __init__(self, executor: Executor, bodies: Bodies, roster: Roster, clock: Clock) -> None:
+        self._executor = executor
+        self._bodies = bodies
+        self._roster = roster
+        self._clock = clock
+        self._assemblies: OrderedDict[BlockId, _Assembly] = OrderedDict()
+        self._pages: dict[PublicKey, asyncio.Future[Page | None]] = {}
+        self.gossip = Gossip()
+        self.intake = Intake(executor, self._on_admitted, self._on_seen, self._on_invalid)
+        self._network: Network | None = None
+        self._driver: Driver | None = None
+        self.catch_up: CatchUp | None = None
+
+    def join(self, network: Network, driver: Driver, catch_up: CatchUp) -> None:
+        """Name the parts that were made after this one; called once, before anything runs."""
+        self._network, self._driver, self.catch_up = network, driver, catch_up
+
+    @property
+    def network(self) -> Network:
+        """The network, once joined."""
+        assert self._network is not None
+        return self._network
+
+    @property
+    def driver(self) -> Driver:
+        """The driver, once joined."""
+        assert self._driver is not None
+        return self._driver
+
+    def lag_blocks(self) -> int:
+        """About how many final blocks are not here yet: the views between here and the aim."""
+        aim = None if self.catch_up is None else self.catch_up.target_view
+        return 0 if aim is None else max(1, aim - self.driver.final_view)
+
+    # --- Outlet: what consensus sends ---------------------------------------
+
+    def send(self, peer: Peer, message: consensus.Message) -> None:
+        """Send one consensus message, if the peer is connected."""
+        key = self._roster.key(peer)
+        if key is not None:
+            wrapped, lane = self._wrap(message)
+            self.network.send(key, wrapped, lane)
+
+    def broadcast(self, message: consensus.Message) -> None:
+        """Send to every validator; proposals and certificates to observers too."""
+        wrapped, lane = self._wrap(message)
+        is_for_all = isinstance(message, consensus.ProposalMessage | consensus.CertificatesMessage)
+        self.network.broadcast(wrapped, lane, only_validators=not is_for_all)
+
+    def _wrap(self, message: consensus.Message) -> tuple[Message, Lane]:
+        payload = consensus.encode_message(message)
+        if not isinstance(message, consensus.ProposalMessage):
+            return Consensus(payload), Lane.CONSENSUS
+        identifier = BlockId(message.signed.proposal.block_id)
+        block = self._bodies.get(identifier)
+        if block is None:  # final and forgotten meanwhile; whoever lacks it asks
+            return Consensus(payload), Lane.PROPOSAL
+        execution = self._executor.execution(identifier)
+        if execution is not None:
+            ids = [transaction.id for transaction in execution.transactions]
+        else:
+            ids = [decode_transaction(raw).id for raw in block.transactions]
+        return CompactProposal(payload, block.last_certificate, pack_ids(tuple(ids))), Lane.PROPOSAL
+
+    def report(self, peer: Peer, code: str, message: str) -> None:
+        """A peer sent what no correct peer sends."""
+        key = self._roster.key(peer)
+        if key is not None:
+            self.network.report(key, Offence.INVALID)
+
+    async def fetch_body(self, of: BlockId, sources: Sequence[Peer]) -> bool:
+        """Bring a body to hand: by the compact proposal on its way, then by asking the sources in turn."""
+        stored = self._executor.stores.blocks.height_of(of)
+        if stored is not None:
+            block = self._executor.stores.blocks.block(stored)
+            return block is not None and self._bodies.offer(block)
+        if of in self._assemblies and await self._bodies.wait(of, ASSEMBLY_SECONDS):
+            return True
+        for peer in sources[:SOURCES_MAX]:
+            key = self._roster.key(peer)
+            if key is not None and self.network.send(key, BodyRequest(of), Lane.PROPOSAL):
+                if await self._bodies.wait(of, ANSWER_SECONDS):
+                    return True
+        return self._bodies.get(of) is not None
+
+    # --- catching up --------------------------------------------------------
+
+    async def ask_page(self, peer: PublicKey, start: Height, blocks_max: int) -> Page | None:
+        """A page of final blocks from one peer, or None."""
+        if peer in self._pages or not self.network.send(peer, BlocksRequest(start, blocks_max), Lane.GOSSIP):
+            return None
+        answer: asyncio.Future[Page | None] = asyncio.get_running_loop().create_future()
+        self._pages[peer] = answer
+        try:
+            async with asyncio.timeout(PAGE_SECONDS):
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            del self._pages[peer]
+
+    def page_sources(self) -> Sequence[PublicKey]:
+        """The peers that may be asked for pages."""
+        return [peer.peer_id for peer in self.network.peers()]
+
+    def refused_page(self, peer: PublicKey, code: str) -> None:
+        """A page did not hold what its certificate says."""
+        self.network.report(peer, Offence.INVALID)
+
+    def _answer_page(self, peer: PublicKey, page: Page | None) -> None:
+        waiting = self._pages.get(peer)
+        if waiting is None:
+            self.network.report(peer, Offence.UNSOLICITED)
+        elif not waiting.done():
+            waiting.set_result(page)
+
+    # --- Events: what the network tells ---------------------------------------
+
+    def on_connected(self, peer: PeerInfo) -> None:
+        """A peer is there (again)."""
+        self.gossip.connected(peer.peer_id)
+        self.gossip.offer(list(self._executor.mempool.ids()), self._clock.monotonic_ms(), to=peer.peer_id)
+        self.driver.connected(self._roster.peer(peer.peer_id))
+
+    def on_disconnected(self, peer: PeerInfo, code: str) -> None:
+        """A peer has gone."""
+        self.gossip.disconnected(peer.peer_id)
+
+    def on_message(self, peer_id: PublicKey, message: Message) -> None:
+        """Sort a message to who deals with it."""
+        try:
+            self._take(peer_id, message)
+        except LedgerError:
+            self.network.report(peer_id, Offence.MALFORMED)
+
+    def _take(self, peer_id: PublicKey, message: Message) -> None:  # noqa: PLR0912  # one case a message
+        match message:
+            case Consensus():
+                self.driver.receive(self._roster.peer(peer_id), consensus.decode_message(message.payload))
+            case CompactProposal():
+                self._take_proposal(peer_id, message)
+            case Transactions():
+                self._complete(message.transactions)
+                self.intake.receive(peer_id, message.transactions)
+            case TransactionsRequest():
+                self._send_transactions(peer_id, message)
+            case BodyRequest():
+                self._send_body(peer_id, BlockId(message.block_id))
+            case Body():
+                if not self._bodies.offer(decode_block(message.block)):
+                    self.network.report(peer_id, Offence.INVALID)
+            case BlocksRequest():
+                self._send_page(peer_id, message)
+            case Blocks():
+                self._answer_page(peer_id, Page(message.blocks, message.finalization))
+            case NotFound():
+                if peer_id in self._pages:
+                    self._answer_page(peer_id, None)
+            case Goodbye():
+                pass
+            case _:
+                assert_never(message)
+
+    def _take_proposal(self, peer_id: PublicKey, message: CompactProposal) -> None:
+        inner = consensus.decode_message(message.payload)
+        if not isinstance(inner, consensus.ProposalMessage):
+            raise LedgerError("proposal.wrong_message", "a compact proposal holds another message")
+        identifier = BlockId(inner.signed.proposal.block_id)
+        if self._bodies.get(identifier) is None and identifier not in self._assemblies:
+            ids = tuple(TxId(each) for each in unpack_ids(message.transaction_ids))
+            assembly = _Assembly(inner.header, message.last_certificate, ids)
+            missing = self._try(identifier, assembly)
+            if missing:
+                self._assemblies[identifier] = assembly
+                while len(self._assemblies) > ASSEMBLIES_MAX:
+                    self._assemblies.popitem(last=False)
+                self.network.send(peer_id, TransactionsRequest(pack_ids(tuple(missing))), Lane.PROPOSAL)
+        self.driver.receive(self._roster.peer(peer_id), inner)
+
+    def _try(self, identifier: BlockId, assembly: _Assembly) -> list[TxId]:
+        """Put a block together if everything is here; else name what is missing."""
+        find = partial(self._find, assembly)
+        made = assemble(assembly.header, assembly.last_certificate, assembly.ids, find)
+        if isinstance(made, list):
+            return made
+        self._bodies.offer(made)
+        self._assemblies.pop(identifier, None)
+        return []
+
+    def _find(self, assembly: _Assembly, transaction_id: TxId) -> bytes | None:
+        return assembly.found.get(transaction_id) or self._executor.raw_transaction(transaction_id)
+
+    def _complete(self, raws: Sequence[bytes]) -> None:
+        """Transactions came: they may be what compact proposals wait for."""
+        if not self._assemblies:
+            return
+        came = {decode_transaction(raw).id: raw for raw in raws}
+        for identifier, assembly in list(self._assemblies.items()):
+            wanted = [each for each in assembly.ids if each in came]
+            assembly.found.update((each, came[each]) for each in wanted)
+            if wanted:
+                self._try(identifier, assembly)
+
+    # --- answers --------------------------------------------------------------
+
+    def _send_transactions(self, peer_id: PublicKey, request: TransactionsRequest) -> None:
+        batch: list[bytes] = []
+        size = 0
+        for transaction_id in unpack_ids(request.ids):
+            raw = self._executor.raw_transaction(TxId(transaction_id))
+            if raw is None:
+                continue
+            if len(batch) == BATCH_TRANSACTIONS_MAX or size + len(raw) > BATCH_BYTES_MAX:
+                self.network.send(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL)
+                batch, size = [], 0
+            batch.append(raw)
+            size += len(raw)
+        if batch:
+            self.network.send(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL)
+
+    def _send_body(self, peer_id: PublicKey, of: BlockId) -> None:
+        block = self._bodies.get(of)
+        if block is None:
+            height = self._executor.stores.blocks.height_of(of)
+            block = None if height is None else self._executor.stores.blocks.block(height)
+        answer = NotFound(bytes(of)) if block is None else Body(encode(block))
+        self.network.send(peer_id, answer, Lane.PROPOSAL)
+
+    def _send_page(self, peer_id: PublicKey, request: BlocksRequest) -> None:
+        page = self._executor.stores.blocks.finalized_page(
+            Height(request.from_height), request.count_max, PAGE_BYTES_MAX
+        )
+        if page is None or page.link:
+            self.network.send(peer_id, NotFound(bytes(32)), Lane.BULK)
+        else:
+            self.network.send(peer_id, Blocks(request.from_height, page.blocks, page.finalization), Lane.BULK)
+
+    # --- gossip ---------------------------------------------------------------
+
+    async def run_gossip(self) -> None:
+        """Send batches that are due, and repeat what waits too long; runs until cancelled."""
+        repeated = self._clock.monotonic_ms()
+        while True:
+            await asyncio.sleep(GOSSIP_TICK_SECONDS)
+            now = self._clock.monotonic_ms()
+            for batch in self.gossip.flush(now, self._executor.raw_transaction):
+                if not self.network.send(batch.peer_id, Transactions(batch.transactions), Lane.GOSSIP):
+                    self.gossip.not_sent(batch)
+            if now - repeated >= REPEAT_SECONDS * 1000:
+                repeated = now
+                self.gossip.repeat(list(self._executor.mempool.ids()), now)
+
+    def _on_admitted(self, transaction_id: TxId, from_peer: PublicKey | None) -> None:
+        if from_peer is None:
+            self.gossip.offer((transaction_id,), self._clock.monotonic_ms())
+        self.driver.transactions_pending()
+
+    def _on_seen(self, transaction_id: TxId, peer: PublicKey) -> None:
+        if not self.gossip.received(transaction_id, peer):
+            self.network.report(peer, Offence.DUPLICATE)
+
+    def _on_invalid(self, peer: PublicKey, code: str) -> None:
+        self.network.report(peer, Offence.INVALID)

@@ -1,0 +1,49 @@
+"""The first data of a node: block 0, its state, and the signer's first record, all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+from contracts.genesis import genesis_block
+from ledger.block import Block
+from ledger.consensus.records import encode_record
+from ledger.consensus.signer import first_record
+from ledger.genesis import Genesis, chain_id
+from ledger.types import Epoch, PublicKey
+from node.consensus_log import RECORD
+from node.home import Home
+from node.store.disk import LocalDisk
+from node.store.journal import Journal
+from node.store.journal import Record as Entry
+from node.store.stores import create_stores
+
+MACHINE_ID: Final = Path("/etc/machine-id")
+
+
+def found_data(home: Home, genesis: Genesis, validator: PublicKey | None) -> None:
+    """Make `data/` of a new node. A validator's key may sign from the first view on, on this host only.
+
+    Raises:
+        LedgerError: `home.exists`, or what the genesis refuses.
+    """
+    header, writes = genesis_block(genesis)
+    with home.new_data() as making:
+        create_stores(making.data, chain_id(genesis), Block(header, b"", ()), writes)
+        records = []
+        if validator is not None:
+            floor = first_record(chain_id(genesis), validator, host_generation(making), Epoch(0))
+            records.append(Entry(RECORD, encode_record(floor)))
+        Journal.create(LocalDisk(), making.consensus_log, records)
+
+
+def host_generation(home: Home) -> bytes:
+    """16 bytes that a copy of the home does not share: of this machine and of this very folder.
+
+    The inode number of the signer's folder survives restarts and a rename; a restored backup or
+    a copy has another one, and its signer is quarantined.
+    """
+    machine = MACHINE_ID.read_bytes() if MACHINE_ID.is_file() else b""
+    inode = home.signer_record.parent.stat().st_ino
+    return hashlib.sha256(b"farmgate host\0" + machine.strip() + b"\0" + str(inode).encode()).digest()[:16]

@@ -1,0 +1,231 @@
+"""One running node, as its interfaces see it (`node.service.Service`): reads, the door, and waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from ledger.crypto import KeyPair
+from ledger.errors import LedgerError
+from ledger.genesis import Genesis
+from ledger.members import Node, NodeRole, nodes_in_force
+from ledger.state import StateView
+from ledger.transaction import decode_transaction
+from ledger.types import BlockId, ChainId, Height, PublicKey, TxId
+from ledger.validators import ValidatorSet
+from node.exchange import Exchange
+from node.executor import Executor, Submission
+from node.home import SpaceVerdict
+from node.service import (
+    FOLLOWERS_MAX,
+    BlockRecord,
+    NodeStatus,
+    PeerStatus,
+    Submitted,
+    TransactionRecord,
+)
+
+
+class Site:
+    """The node behind REST, admin port and tests."""
+
+    def __init__(
+        self, own: Node, executor: Executor, exchange: Exchange, gateway_key: KeyPair | None
+    ) -> None:
+        self.genesis: Genesis = executor.genesis
+        self.chain_id: ChainId = executor.chain_id
+        self.name = own.name
+        self.organisation = own.organisation
+        self.space = SpaceVerdict.ENOUGH
+        self._own = own
+        self._executor = executor
+        self._exchange = exchange
+        self._gateway = gateway_key
+        self._waiting: dict[TxId, list[asyncio.Future[None]]] = {}
+        self._committed = asyncio.Event()
+        self._followers = 0
+
+    # --- the door -------------------------------------------------------------
+
+    def submit(self, raw: bytes) -> Submitted:
+        """Admit a transaction and pass it on; never raises for what the sender did."""
+        if self.space is not SpaceVerdict.ENOUGH:
+            return Submitted(None, "refused", "node.no_space", "the disk of this node is nearly full")
+        try:
+            transaction_id, outcome = self._exchange.intake.submit(raw)
+        except LedgerError as refusal:
+            return Submitted(_id_of(raw), "refused", refusal.code, refusal.message, refusal.pointer)
+        status = "duplicate" if outcome is Submission.DUPLICATE else "pending"
+        return Submitted(transaction_id, status)
+
+    async def wait(self, transaction_ids: Sequence[TxId], seconds: float) -> None:
+        """Return when all of them stand in final blocks, or after `seconds`."""
+        blocks = self._executor.stores.blocks
+        waiters = []
+        for transaction_id in transaction_ids:
+            if blocks.place_of(transaction_id) is None:
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiting.setdefault(transaction_id, []).append(waiter)
+                waiters.append((transaction_id, waiter))
+        try:
+            async with asyncio.timeout(seconds):
+                for _, waiter in waiters:
+                    await waiter
+        except TimeoutError:
+            pass
+        finally:
+            for transaction_id, waiter in waiters:
+                others = self._waiting.get(transaction_id, [])
+                if waiter in others:
+                    others.remove(waiter)
+                if not others:
+                    self._waiting.pop(transaction_id, None)
+
+    def committed(self, transaction_ids: Sequence[TxId]) -> None:
+        """A block with these transactions became final: wake who waits."""
+        for transaction_id in transaction_ids:
+            for waiter in self._waiting.get(transaction_id, ()):
+                if not waiter.done():
+                    waiter.set_result(None)
+        self._committed.set()
+        self._committed = asyncio.Event()
+
+    # --- reads ----------------------------------------------------------------
+
+    def head(self) -> tuple[Height, BlockId]:
+        """The last final block."""
+        tip = self._executor.committed
+        return Height(tip.header.height), tip.id
+
+    def state(self) -> StateView:
+        """State after the last final block."""
+        return self._executor.committed.world
+
+    def transaction(self, transaction_id: TxId) -> TransactionRecord | None:
+        """A transaction that waits here or is final."""
+        blocks = self._executor.stores.blocks
+        place = blocks.place_of(transaction_id)
+        if place is None:
+            waiting = self._executor.waiting(transaction_id)
+            return None if waiting is None else TransactionRecord(waiting, None, None, None)
+        height, index = place
+        block, receipts = blocks.block(height), blocks.receipts(height)
+        assert block is not None, "a place names a block that is stored"
+        assert receipts is not None, "a block is stored with its receipts"
+        return TransactionRecord(
+            decode_transaction(block.transactions[index]), height, index, receipts[index]
+        )
+
+    def block(self, height: Height) -> BlockRecord | None:
+        """A final block by height (genesis is 0), or None."""
+        blocks = self._executor.stores.blocks
+        if height > self._executor.committed.header.height:
+            return None
+        block, identifier, receipts = blocks.block(height), blocks.id_at(height), blocks.receipts(height)
+        if block is None or identifier is None:
+            return None
+        found = blocks.finalization(height)
+        return BlockRecord(identifier, block, receipts or (), b"" if found is None else found[1])
+
+    def height_of(self, block_id: BlockId) -> Height | None:
+        """The height of a final block."""
+        return self._executor.stores.blocks.height_of(block_id)
+
+    def validators(self, height: Height) -> ValidatorSet | None:
+        """The validators that voted on the block at `height`, or will vote on the next."""
+        if height > self._executor.committed.header.height + 1:
+            return None
+        return self._executor.committed.validators
+
+    def gateway(self) -> KeyPair | None:
+        """The organisation's gateway key, where this node holds one."""
+        return self._gateway
+
+    async def follow(self, height: Height) -> AsyncIterator[BlockRecord]:
+        """Final blocks from `height` on, without end.
+
+        Raises:
+            LedgerError: `stream.too_many`.
+        """
+        if self._followers >= FOLLOWERS_MAX:
+            raise LedgerError("stream.too_many", f"{self._followers} streams are open; try again later")
+        self._followers += 1
+        try:
+            while True:
+                committed = self._committed
+                record = self.block(height)
+                if record is None:
+                    await committed.wait()
+                else:
+                    yield record
+                    height = Height(height + 1)
+        finally:
+            self._followers -= 1
+
+    # --- status ---------------------------------------------------------------
+
+    def status(self) -> NodeStatus:
+        """Where the node stands now."""
+        tip = self._executor.committed
+        driver = self._exchange.driver
+        validators = tip.validators.validators
+        peers = self._peers()
+        is_voting = self._own.role is NodeRole.VALIDATOR and driver.is_voting
+        return NodeStatus(
+            chain_id=self.chain_id,
+            node=self.name,
+            role=self._own.role.value,
+            height=Height(tip.header.height),
+            block_id=tip.id,
+            state_root=tip.header.state_root,
+            time_ms=tip.header.time_ms,
+            epoch=tip.header.epoch,
+            view=driver.view,
+            leader=validators[driver.leader].node if driver.leader >= 0 else "",
+            lag_blocks=self._exchange.lag_blocks(),
+            pending_transactions=len(self._executor.mempool),
+            peers=peers,
+            is_voting=is_voting,
+            reason=self._reason(peers),
+        )
+
+    def _peers(self) -> tuple[PeerStatus, ...]:
+        network = self._exchange.network
+        connected = {peer.peer_id for peer in network.peers()}
+        problems = {dial.peer_id: dial.code for dial in network.dials() if dial.peer_id is not None}
+        return tuple(
+            PeerStatus(
+                node.name,
+                node.role.value,
+                node.public_key,
+                node.public_key in connected,
+                "" if node.public_key in connected else problems.get(PublicKey(node.public_key), ""),
+            )
+            for node in nodes_in_force(self.state())
+            if node.public_key != self._own.public_key
+        )
+
+    def _reason(self, peers: Sequence[PeerStatus]) -> str:
+        """One sentence where the chain cannot advance as seen from here, else nothing."""
+        if self.space is SpaceVerdict.STOP_VOTING:
+            return "this node does not vote: its disk is nearly full"
+        if self._exchange.driver.quarantine_reason:
+            return f"this node does not vote yet: {self._exchange.driver.quarantine_reason}"
+        validators = self._executor.committed.validators
+        here = {peer.name for peer in peers if peer.connected} | {self.name}
+        missing = [each for each in validators.validators if each.node not in here]
+        stake = validators.total_stake - sum(each.stake for each in missing)
+        if validators.is_quorum(stake):
+            return ""
+        names = ", ".join(each.node for each in missing)
+        return (
+            f"no block can become final: connected to {stake} of {validators.total_stake} units of stake, "
+            f"more than two thirds are needed; missing: {names}"
+        )
+
+
+def _id_of(raw: bytes) -> TxId | None:
+    try:
+        return decode_transaction(raw).id
+    except LedgerError:
+        return None
