@@ -36,6 +36,7 @@ class KnownBlock:
     `view` is the latest in which it was proposed or certified. `may_be_checked` says that
     its place in the chain is proved: its proposal's certificates are held, or it has one itself.
     `is_waiting`: it was asked for, or its check was put off; the next retry asks again.
+    `is_kept`: its body is durable, or will be before this step says anything.
     """
 
     block_id: BlockId
@@ -45,6 +46,7 @@ class KnownBlock:
     is_waiting: bool = False
     is_certified: bool = False
     may_be_checked: bool = False
+    is_kept: bool = False
     attempts: int = 0
     sources: tuple[Peer, ...] = ()
 

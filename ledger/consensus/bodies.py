@@ -27,13 +27,13 @@ class Bodies:
 
     # --- how a block becomes known ---------------------------------------------------
 
-    def proposed(self, message: ProposalMessage) -> None:
+    def proposed(self, message: ProposalMessage, *, is_kept: bool = False) -> None:
         """A leader proposed a block; its body is fetched once its place is proved."""
         block_id = BlockId(message.signed.proposal.block_id)
         if block_id == self._state.blocks.committed.block_id:
             return
         known = self._state.blocks.note(block_id, View(message.signed.proposal.view))
-        known.facts = facts_of(message.header)
+        known.facts, known.is_kept = facts_of(message.header), known.is_kept or is_kept
         self._add_sources(known, (message.signed.validator,), first=True)
 
     def certified(self, certificate: Certificate) -> None:
@@ -44,6 +44,13 @@ class Bodies:
         known = self._state.blocks.note(certificate.block_id, certificate.view)
         known.is_certified = known.may_be_checked = True
         self._add_sources(known, tuple(index for index, _ in certificate.signatures))
+
+    def keep(self, block_id: BlockId) -> None:
+        """Make a valid body durable, once, in the same sync as the vote that rests on it."""
+        known = self._state.blocks.get(block_id)
+        if known is not None and not known.is_kept:
+            known.is_kept = True
+            self._state.out.keep_body(block_id)
 
     def built(self, header: Header, view: View) -> None:
         """This node's own block: it was executed as it was built."""

@@ -53,8 +53,9 @@ class Started:
     """The first input, exactly once: what the disk holds.
 
     `head` is the header of the last committed block (the base block on a new chain),
-    `finalization` the certificate that covers it (None for the base block). `records` are all
-    records of the log in the order they were written, those of other epochs too.
+    `finalization` a certificate that makes it final, its own or a descendant's (None for the base
+    block, or where only the log holds one). `records` are all records of the log in the order
+    they were written, those of other epochs too.
     """
 
     wall_ms: TimeMs

@@ -58,7 +58,7 @@ class Intake:
                 verify_vote(signed, state.chain_id, state.epoch, state.validators, state.verdicts.is_valid)
             except LedgerError as refusal:
                 self._report(peer, refusal)
-                continue
+                return  # an honest sender has no bad vote among its own
             yield signed
 
     def certificates(self, peer: Peer, certificates: Iterable[Certificate]) -> Iterator[Certificate]:
@@ -76,7 +76,7 @@ class Intake:
                 )
             except LedgerError as refusal:
                 self._report(peer, refusal)
-                continue
+                return  # an honest sender verified what it passes on
             yield certificate
 
     def _is_past(self, certificate: Certificate) -> bool:

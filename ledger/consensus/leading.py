@@ -14,7 +14,7 @@ from ledger.consensus.repair import Repair
 from ledger.consensus.state import Parent, State
 from ledger.errors import LedgerError
 from ledger.types import BlockId, View
-from ledger.vote import Certificate, Proposal, VoteKind
+from ledger.vote import Proposal, VoteKind
 
 
 class Leading:
@@ -70,18 +70,16 @@ class Leading:
         """The highest certified valid block, every view above it nullified; asks for what is missing."""
         state = self._state
         certificates, blocks = state.certificates, state.blocks
-        gap: list[Certificate] = []
         missing: list[Want] = []
         for number in range(state.view - 1, certificates.final_view - 1, -1):
             view = View(number)
             for candidate in self._candidates(view):
                 facts = blocks.facts(candidate)
-                if facts is not None and blocks.is_valid(candidate) and not missing:
-                    return Parent(view, facts, certificates.of_block(view, candidate), tuple(reversed(gap)))
-            nullification = certificates.nullification(view)
-            if nullification is not None:
-                gap.append(nullification)
-            elif view > certificates.final_view:
+                if facts is not None and blocks.is_valid(candidate):
+                    self._repair.request(missing, None)
+                    certificate = certificates.of_block(view, candidate)
+                    return None if missing else Parent(view, facts, certificate)
+            if view > certificates.final_view and certificates.nullification(view) is None:
                 missing.append(Want(view, VoteKind.NULLIFY))
                 if not certificates.notarizations(view):
                     missing.append(Want(view, VoteKind.NOTARIZE))
@@ -121,6 +119,6 @@ class Leading:
         message = ProposalMessage(record.signed, header, None, ())
         self._bodies.built(header, view)
         state.out.persist(record, HeldProposal(message))
-        state.out.keep_body(BlockId(proposal.block_id))
+        self._bodies.keep(BlockId(proposal.block_id))
         state.out.broadcast(self._repair.attach(message))
         return message

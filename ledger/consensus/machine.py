@@ -27,6 +27,7 @@ from ledger.consensus.events import (
     NothingToBuild,
     Peer,
     Received,
+    Report,
     SignerState,
     Started,
     Synced,
@@ -218,8 +219,8 @@ class Consensus:
             return
         try:
             missing = missing_for(state, message)
-        except LedgerError:
-            round_.is_invalid = True
+        except LedgerError as refusal:
+            self._refuse(message, refusal.code, refusal.message)
             return
         if missing:
             self._repair.request(missing, Peer(message.signed.validator))
@@ -230,9 +231,14 @@ class Consensus:
             self._is_settled = False
         proposed = BlockId(message.signed.proposal.block_id)
         if state.blocks.is_invalid(proposed):
-            round_.is_invalid = True
+            self._refuse(message, "proposal.invalid_block", f"block {proposed.hex()} is invalid")
         elif state.blocks.is_valid(proposed) and is_timely(state, message):
             self._cast(state.view, VoteKind.NOTARIZE, proposed)
+
+    def _refuse(self, message: ProposalMessage, code: str, problem: str) -> None:
+        """The leader's block or its place is wrong for good: the view is lost."""
+        self._state.round(self._state.view).is_invalid = True
+        self._out.emit(Report(Peer(message.signed.validator), code, problem))
 
     # --- q of notarize(v, h) -----------------------------------------------------------------
 
@@ -295,7 +301,7 @@ class Consensus:
         if kind is VoteKind.NOTARIZE and proposal is not None:
             self._out.persist(HeldProposal(proposal))
         if block is not None:
-            self._out.keep_body(block)
+            self._bodies.keep(block)
         self._out.persist(record)
         self._out.broadcast(VotesMessage((record.signed,)))
         verify_vote(record.signed, state.chain_id, state.epoch, state.validators, state.verdicts.is_valid)
@@ -363,8 +369,9 @@ class Consensus:
                     self._accept(certificate)
             case ProposalMessage():
                 self._receive_proposal(peer, message)
-            case CertificateRequest():
-                self._repair.answer_request(peer, message)
+            case CertificateRequest(epoch=epoch):
+                if self._intake.is_our_epoch(peer, Epoch(epoch)):
+                    self._repair.answer_request(peer, message)
             case StatusMessage():
                 self._receive_status(peer, message)
             case _:
@@ -406,7 +413,8 @@ class Consensus:
         state.blocks.commit(facts_of(started.head), state.certificates.final_view)
         if state.signer is not None:
             state.signer.begin_epoch(state.epoch, state.validators, state.verdicts.is_valid)
-            state.signer.restore(started.records, (state.epoch, state.certificates.final_view))
+            store = (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view)
+            state.signer.restore(started.records, store)
             reason = state.signer.quarantine_reason
             self._out.emit(SignerState(reason == "", reason))
         replay(state, self._bodies, started.records)

@@ -38,11 +38,12 @@ def replay(state: State, bodies: Bodies, records: Iterable[Record]) -> None:
                     bodies.certified(certificate)
             case HeldProposal(message=message):
                 state.round(view).proposal = message
-                bodies.proposed(message)
+                bodies.proposed(message, is_kept=True)
             case OwnVote(signed=signed) if signed.validator == state.me:
                 state.tally.add(signed)
             case _:
                 pass  # the signer reads its own records
+    state.tally.prune(state.certificates.final_view)
 
 
 class Quarantine:

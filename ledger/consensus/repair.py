@@ -155,7 +155,12 @@ class Repair:
         What one call says is bounded: 64 votes, a proposal, two certificates and one page.
         """
         state = self._state
-        if state.signer is not None and state.me is not None:
+        if state.me is None:
+            state.out.broadcast(
+                self.status()
+            )  # an observer has nothing to say again, but may have missed something
+            return
+        if state.signer is not None:
             votes = _turn(state.signer.votes(), VOTES_PAGE_MAX, self._resends)
             if votes:
                 state.out.broadcast(VotesMessage(votes))

@@ -36,12 +36,11 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The block that a leader builds on, and what proves that it may stand there."""
+    """The block that a leader builds on: certified in `view`, every later view nullified."""
 
     view: View
     facts: BlockFacts
     certificate: Certificate | None
-    gap: tuple[Certificate, ...]
 
 
 @dataclass(slots=True)
