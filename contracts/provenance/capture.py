@@ -33,7 +33,7 @@ from ledger.transition import Call, Outcome
 from ledger.types import Bytes32, Hash
 
 CONTRACT: Final = "provenance"
-EVENTS_MAX: Final = 500  # of one capture: their results, with the longest identifiers, fit a receipt
+EVENTS_MAX: Final = 400  # of one capture: results of duplicates, with the longest eventIDs, fit a receipt
 POINTER_LENGTH_MAX: Final = 256
 
 

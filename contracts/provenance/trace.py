@@ -170,6 +170,10 @@ class _Graph:
             self._links[event] = link_of(self.find.state, event)
         return self._links[event]
 
+    def holds(self, item_id: str) -> bool:
+        """Whether an item was reached already."""
+        return item_id in self._depths
+
     def reach(self, item_id: str, depth: int) -> bool:
         """Add a node; False where there is no room for another one."""
         known = self._depths.get(item_id)
@@ -246,16 +250,20 @@ class _Walk:
         seen = self._windows.get(key)
         if seen is not None and seen[0] <= stop.window[0] and stop.window[1] <= seen[1]:
             return
-        if not self._graph.reach(stop.item_id, stop.depth):
+        if not self._reach(stop.item_id, stop.depth):
             return
         low, high = seen or stop.window
         window = min(low, stop.window[0]), max(high, stop.window[1])
         self._windows[key] = window
-        if stop.depth == self._depth_max:
-            # Not a lie about what lies beyond: an item that was never joined to anything ends here by itself.
-            self._graph.is_complete &= not self._graph.joined(stop.item_id)
-            return
         self._queue.append(_Stop(stop.item_id, stop.role, window, stop.depth))
+
+    def _reach(self, item_id: str, depth: int) -> bool:
+        """Add a node; False where it is new and lies too deep, or there is no room for it."""
+        if depth > self._depth_max:
+            is_known = self._graph.holds(item_id)
+            self._graph.is_complete &= is_known
+            return is_known
+        return self._graph.reach(item_id, depth)
 
     def _follow(self, stop: _Stop, joined: _Joined) -> None:
         part, is_goods = joined.part, stop.role is _As.GOODS
@@ -288,8 +296,8 @@ class _Walk:
         packed_ms = joined.link.event_time_ms
         window = (_ALWAYS[0], packed_ms) if self._way is Direction.UP else (packed_ms, _ALWAYS[1])
         for member in self._members(joined.event, joined.link, Side.LEFT):
-            if not self._graph.step() or not self._graph.reach(member.id, stop.depth + 1):
-                return
+            if not self._graph.step() or not self._reach(member.id, stop.depth + 1):
+                continue
             inside = self._packing_of(member.id, joined.event)
             until_ms = self._until(member.id, inside) if inside else None
             self._join(EdgeKind.AGGREGATION, member.id, stop.item_id, joined, member, until_ms)
@@ -299,8 +307,8 @@ class _Walk:
         """To the other side of a transformation, all parts of which count as one."""
         for event, link in self._parts(joined):
             for member in self._members(event, link, side):
-                if not self._graph.step() or not self._graph.reach(member.id, stop.depth + 1):
-                    return
+                if not self._graph.step() or not self._reach(member.id, stop.depth + 1):
+                    continue
                 there = _Joined(event, joined.part, link)
                 ends = (stop.item_id, member.id) if side is Side.RIGHT else (member.id, stop.item_id)
                 self._join(EdgeKind.TRANSFORMATION, *ends, there, member, None)
@@ -312,7 +320,7 @@ class _Walk:
         """To what the item is associated with; nothing is followed from there."""
         carrier_id = joined.link.parent
         self._join(EdgeKind.ASSOCIATION, stop.item_id, carrier_id, joined, None, None)
-        self._graph.reach(carrier_id, stop.depth + 1)
+        self._reach(carrier_id, stop.depth + 1)
 
     def _join(
         self,
