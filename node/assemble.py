@@ -53,6 +53,7 @@ from node.home import Home, HomeLock, SpaceVerdict, judge_space, read_space
 from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.keys import KeyName, read_key, read_seed
 from node.logging import Form, configure, log, logger
+from node.network_metrics import NetworkCollector
 from node.p2p.counters import Counters
 from node.p2p.handshake import LocalNode
 from node.p2p.identity import NodeIdentity, load_identity
@@ -181,6 +182,7 @@ class RunningNode:
         self._exchange, self._roster = exchange, roster
         self.site = Site(own, self._executor, exchange, gateway)
         metrics = Metrics()
+        metrics.registry.register(NetworkCollector(self._counters))
         settings = ApiSettings(
             hosts=config.api.hosts,
             is_read_open=config.api.is_read_open,

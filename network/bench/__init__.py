@@ -1,0 +1,1 @@
+"""The benchmark: a local network of real processes under a load that a client could make."""
