@@ -28,3 +28,6 @@ class TokenBuckets:
             del self._levels[next(iter(self._levels))]
         self._levels[peer] = (level, now_ms)
         return is_granted
+
+    def __len__(self) -> int:
+        return len(self._levels)

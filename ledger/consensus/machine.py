@@ -110,8 +110,8 @@ class Consensus:
         assert self._is_started != isinstance(event, Started), "Started is the first input, once"
         self._state.now_ms = now_ms
         self._take(event)
-        self._settle()
         self._repair_what_is_due()
+        self._settle()
         self._ask_to_wake()
         return self._out.drain()
 
@@ -429,15 +429,14 @@ class Consensus:
         state = self._state
         if state.pacemaker.is_status_due(state.now_ms):
             self._out.broadcast(self._repair.status())
-        if not state.pacemaker.is_retry_due(self._repair.is_unfinished(), state.now_ms):
-            return
-        self._repair.resend()
-        self._bodies.retry()
-        self._commits.retry()
-        self._settle()
+        if state.pacemaker.is_retry_due(state.now_ms):
+            self._repair.resend()
+            self._bodies.retry()
+            self._commits.retry()
 
     def _ask_to_wake(self) -> None:
         state, pacemaker = self._state, self._state.pacemaker
+        pacemaker.arm_retry(self._repair.is_unfinished(), state.now_ms)
         deadlines_ms: list[int | None] = [state.timely_at_ms]
         if state.me is not None:
             deadlines_ms += [

@@ -90,19 +90,21 @@ class Pacemaker:
 
     # --- repair ------------------------------------------------------------------
 
-    def is_retry_due(self, is_unfinished: bool, now_ms: int) -> bool:
-        """Whether to send the unfinished again. A sleeping view does so at the slow rate of the beacon."""
-        if not is_unfinished:
-            self._retry_at_ms = None
+    def is_retry_due(self, now_ms: int) -> bool:
+        """Whether to send the unfinished again; then the timer waits to be armed anew."""
+        if self._retry_at_ms is None or now_ms < self._retry_at_ms:
             return False
+        self._retry_at_ms = None
+        return True
+
+    def arm_retry(self, is_unfinished: bool, now_ms: int) -> None:
+        """Run the timer while anything is unfinished; a sleeping view does at the slow rate of the beacon."""
         is_asleep = self.awake_at_ms is None
         interval_ms = self._parameters.status_ms if is_asleep else self._parameters.retry_ms
-        if self._retry_at_ms is None or self._retry_at_ms > now_ms + interval_ms:
+        if not is_unfinished:
+            self._retry_at_ms = None
+        elif self._retry_at_ms is None or self._retry_at_ms > now_ms + interval_ms:
             self._retry_at_ms = now_ms + interval_ms
-        if now_ms < self._retry_at_ms:
-            return False
-        self._retry_at_ms = now_ms + interval_ms
-        return True
 
     # --- the one alarm -------------------------------------------------------------
 

@@ -41,11 +41,11 @@ from ledger.consensus.events import (
 )
 from ledger.consensus.machine import Consensus
 from ledger.consensus.messages import Message, ProposalMessage, decode_message, encode_message
-from ledger.consensus.records import Record, decode_record, encode_record, record_position
+from ledger.consensus.records import decode_record, encode_record, record_position
 from ledger.consensus.signer import Signer, first_record
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.crypto import KeyPair, key_pair
-from ledger.types import ZERO_HASH, BlockId, ChainId, Epoch, Height, TimeMs
+from ledger.types import ZERO_HASH, BlockId, ChainId, Epoch, TimeMs
 from ledger.validators import Validator, ValidatorSet
 from ledger.vote import Certificate
 
@@ -223,7 +223,8 @@ class Node:
         if header.height < len(self.disk.committed):
             return  # a sync was faster
         head, _ = self.disk.committed[-1]
-        assert header.parent_id == block_id(head) and commit.height == header.height == head.height + 1
+        assert header.parent_id == block_id(head)
+        assert commit.height == header.height == head.height + 1
         self.disk.committed.append((header, commit.finalization))
         self._forget(header)
 

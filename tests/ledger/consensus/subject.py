@@ -1,0 +1,249 @@
+"""One machine under the microscope: the test holds all keys and plays everybody else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from ledger.block import Header, block_id
+from ledger.consensus.events import (
+    Broadcast,
+    Build,
+    Built,
+    Check,
+    Checked,
+    Effect,
+    Fetch,
+    Fetched,
+    Input,
+    Peer,
+    Persist,
+    Received,
+    Send,
+    Started,
+    Tick,
+    TransactionsPending,
+    Verdict,
+)
+from ledger.consensus.machine import Consensus
+from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
+from ledger.consensus.records import Record, SignerFloor
+from ledger.consensus.signer import Signer, first_record
+from ledger.consensus.timeouts import ConsensusParameters
+from ledger.types import BlockId, TimeMs, View
+from ledger.validators import leader
+from ledger.vote import (
+    Certificate,
+    Proposal,
+    SignedProposal,
+    SignedVote,
+    Vote,
+    VoteKind,
+    sign_proposal,
+    sign_vote,
+)
+from tests.ledger.consensus.lockstep import (
+    BASE,
+    CHAIN,
+    EPOCH,
+    GENERATION,
+    WALL_MS,
+    header_on,
+    keys,
+    validator_set,
+)
+
+NOTARIZE, NULLIFY, FINALIZE = VoteKind.NOTARIZE, VoteKind.NULLIFY, VoteKind.FINALIZE
+BASE_ID = block_id(BASE)
+Kind = TypeVar("Kind", bound=Effect)
+
+
+def block_on(
+    parent: Header, salt: int = 1, *, time_ms: int | None = None, height: int | None = None
+) -> Header:
+    """A child of `parent`, one second younger unless told otherwise."""
+    at_height = parent.height + 1 if height is None else height
+    at_time = parent.time_ms + 1000 if time_ms is None else time_ms
+    return header_on(block_id(parent), at_height, at_time, salt)
+
+
+class Subject:
+    """The machine of validator `me` (None: an observer). Bodies are at hand unless `has_bodies` is False."""
+
+    def __init__(
+        self,
+        stakes: Sequence[int] = (1, 1, 1, 1),
+        me: int | None = 0,
+        parameters: ConsensusParameters | None = None,
+        records: Sequence[Record] | None = None,
+        head: Header = BASE,
+        finalization: Certificate | None = None,
+        *,
+        has_bodies: bool = True,
+    ) -> None:
+        self.keys = keys(len(stakes))
+        self.validators = validator_set(list(stakes))
+        self.parameters = parameters or ConsensusParameters()
+        self.me = me
+        self.has_bodies = has_bodies
+        self.verdict = Verdict.VALID
+        self.headers: dict[BlockId, Header] = {}
+        self.now_ms = 1_000
+        self.wall_ms = WALL_MS
+        self.effects: list[Effect] = []
+        self.signer = None if me is None else Signer(CHAIN, self.keys[me], GENERATION)
+        self.machine = Consensus(CHAIN, EPOCH, self.validators, self.parameters, BASE, self.signer)
+        if records is None:
+            records = [] if me is None else [self.floor(0)]
+        self.feed(Started(TimeMs(self.wall_ms), head, finalization, tuple(records)))
+
+    def floor(self, view: int) -> SignerFloor:
+        assert self.me is not None
+        record = first_record(CHAIN, self.keys[self.me].public, GENERATION, EPOCH)
+        return SignerFloor(record.chain_id, record.public_key, record.generation, EPOCH, View(view))
+
+    # --- the world's part ------------------------------------------------------------
+
+    def feed(self, event: Input) -> list[Effect]:
+        """One input, and the answers of the driver to what it asks for."""
+        effects = self.machine.step(self.now_ms, event)
+        self.effects.extend(effects)
+        answers = list(effects)
+        for effect in effects:
+            match effect:
+                case Fetch(block_id=wanted) if self.has_bodies and wanted in self.headers:
+                    answers += self.feed(Fetched(self.headers[wanted]))
+                case Check(block_id=wanted):
+                    answers += self.feed(Checked(wanted, self.verdict, TimeMs(self.wall_ms)))
+                case _:
+                    pass
+        return answers
+
+    def wait(self, duration_ms: int) -> list[Effect]:
+        """Time passes; then the alarm rings."""
+        self.now_ms += duration_ms
+        self.wall_ms += duration_ms
+        return self.feed(Tick(TimeMs(self.wall_ms)))
+
+    def pending(self) -> list[Effect]:
+        return self.feed(TransactionsPending(True))
+
+    def hear(self, message: Message, peer: int = 1) -> list[Effect]:
+        return self.feed(Received(Peer(peer), message))
+
+    def build(self, view: int, header: Header) -> list[Effect]:
+        self.headers[block_id(header)] = header
+        return self.feed(Built(View(view), header))
+
+    # --- the others' part ----------------------------------------------------------------
+
+    def vote(self, validator: int, kind: VoteKind, view: int, header: Header | None = None) -> SignedVote:
+        content = Vote(CHAIN, EPOCH, view, kind, None if header is None else block_id(header))
+        return SignedVote(content, validator, sign_vote(self.keys[validator], content))
+
+    def hear_votes(
+        self, validators: Sequence[int], kind: VoteKind, view: int, header: Header | None = None
+    ) -> list[Effect]:
+        effects: list[Effect] = []
+        for validator in validators:
+            effects += self.hear(VotesMessage((self.vote(validator, kind, view, header),)), validator)
+        return effects
+
+    def certificate(
+        self, kind: VoteKind, view: int, header: Header | None = None, signers: Sequence[int] | None = None
+    ) -> Certificate:
+        chosen = range(len(self.validators)) if signers is None else signers
+        votes = [self.vote(index, kind, view, header) for index in chosen]
+        return Certificate(votes[0].vote, tuple((vote.validator, vote.signature) for vote in votes))
+
+    def hear_certificates(self, *certificates: Certificate, peer: int = 1) -> list[Effect]:
+        return self.hear(CertificatesMessage(certificates), peer)
+
+    def proposal(
+        self,
+        view: int,
+        header: Header,
+        parent_view: int = 0,
+        parent: Certificate | None = None,
+        gap: Sequence[Certificate] = (),
+        by: int | None = None,
+    ) -> ProposalMessage:
+        validator = self.leader(view) if by is None else by
+        content = Proposal(CHAIN, EPOCH, view, parent_view, block_id(header))
+        signed = SignedProposal(content, validator, sign_proposal(self.keys[validator], content))
+        self.headers[block_id(header)] = header
+        return ProposalMessage(signed, header, parent, tuple(gap))
+
+    def hear_proposal(
+        self,
+        view: int,
+        header: Header,
+        parent_view: int = 0,
+        parent: Certificate | None = None,
+        gap: Sequence[Certificate] = (),
+    ) -> list[Effect]:
+        return self.hear(self.proposal(view, header, parent_view, parent, gap), self.leader(view))
+
+    def leader(self, view: int) -> int:
+        return leader(CHAIN, EPOCH, View(view), self.validators)
+
+    @property
+    def others(self) -> list[int]:
+        return [index for index in range(len(self.validators)) if index != self.me]
+
+    @property
+    def view(self) -> int:
+        return self.machine.state.view
+
+
+# --- reading effects ------------------------------------------------------------------------
+
+
+def of(effects: Sequence[Effect], kind: type[Kind]) -> list[Kind]:
+    """The effects of one kind, in order."""
+    return [effect for effect in effects if isinstance(effect, kind)]
+
+
+def votes_in(effects: Sequence[Effect]) -> list[tuple[VoteKind, int, bytes | None]]:
+    """The votes that were broadcast: kind, view and block."""
+    messages = [effect.message for effect in of(effects, Broadcast)]
+    votes = [
+        signed.vote for message in messages if isinstance(message, VotesMessage) for signed in message.votes
+    ]
+    return [(vote.kind, vote.view, vote.block_id) for vote in votes]
+
+
+def certificates_in(effects: Sequence[Effect]) -> list[tuple[VoteKind, int]]:
+    """The certificates that were broadcast: kind and view."""
+    messages = [effect.message for effect in of(effects, Broadcast)]
+    held = [
+        each
+        for message in messages
+        if isinstance(message, CertificatesMessage)
+        for each in message.certificates
+    ]
+    return [(certificate.kind, certificate.view) for certificate in held]
+
+
+def sent_to(effects: Sequence[Effect], peer: int) -> list[Message]:
+    """What one peer alone was sent."""
+    return [effect.message for effect in of(effects, Send) if effect.peer == peer]
+
+
+def records_in(effects: Sequence[Effect]) -> list[Record]:
+    """What was made durable."""
+    return [record for effect in of(effects, Persist) for record in effect.records]
+
+
+def builds_in(effects: Sequence[Effect]) -> list[Build]:
+    return of(effects, Build)
+
+
+def view_led_by(subject: Subject, validator: int, start: int = 1) -> int:
+    """The first view from `start` that this validator leads."""
+    return next(view for view in range(start, start + 2048) if subject.leader(view) == validator)
+
+
+def not_led_by(subject: Subject, validator: int | None, start: int = 1) -> int:
+    """The first view from `start` that somebody else leads."""
+    return next(view for view in range(start, start + 2048) if subject.leader(view) != validator)
