@@ -61,7 +61,7 @@ class Header(Canonical):
 
 
 class Block(Canonical):
-    """A header, the encoded quorum certificate of its parent (empty at height 1 and 0), and its transactions."""
+    """A header, the encoded quorum certificate of its parent (empty at heights 0 and 1), transactions."""
 
     header: Header
     last_certificate: Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]

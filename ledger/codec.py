@@ -10,8 +10,9 @@ Source: docs/spec/encoding.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, Final, TypeVar, dataclass_transform
 
 import msgspec
 
@@ -28,9 +29,7 @@ class Canonical(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 
-@cache
-def _decoder(kind: Any) -> msgspec.msgpack.Decoder[Any]:
-    return msgspec.msgpack.Decoder(kind)
+_decoder: Final[Callable[[Any], msgspec.msgpack.Decoder[Any]]] = cache(msgspec.msgpack.Decoder)
 
 
 def encode(value: Any) -> bytes:

@@ -84,4 +84,6 @@ def check_public_key(public: bytes) -> None:
         LedgerError: `key.invalid`.
     """
     if len(public) != PUBLIC_KEY_BYTES or not sodium.crypto_core_ed25519_is_valid_point(public):
-        raise LedgerError("key.invalid", "not a valid Ed25519 public key (wrong size, off the curve or of small order)")
+        raise LedgerError(
+            "key.invalid", "not a valid Ed25519 public key (wrong size, off the curve or of small order)"
+        )

@@ -99,8 +99,12 @@ def check_genesis(genesis: Genesis) -> None:
                     f"{record.organisation} is not defined",
                     f"/{group}/{index}",
                 )
-    public_keys = [each.public_key for each in (*genesis.keys, *genesis.nodes)]
-    for public_key in (*public_keys, *(each.public_key for each in genesis.validators)):
+    public_keys = [
+        *(key.public_key for key in genesis.keys),
+        *(node.public_key for node in genesis.nodes),
+        *(validator.public_key for validator in genesis.validators),
+    ]
+    for public_key in public_keys:
         check_public_key(public_key)
     names = {node.name for node in genesis.nodes if node.role is NodeRole.VALIDATOR}
     for index, validator in enumerate(genesis.validators):

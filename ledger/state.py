@@ -36,7 +36,9 @@ def full_key(namespace: str, key: bytes) -> bytes:
     """
     name = namespace.encode() + b"\0" + key
     if len(name) > STATE_KEY_BYTES_MAX:
-        raise LedgerError("state.key_too_long", f"{len(name)} bytes, at most {STATE_KEY_BYTES_MAX} are allowed")
+        raise LedgerError(
+            "state.key_too_long", f"{len(name)} bytes, at most {STATE_KEY_BYTES_MAX} are allowed"
+        )
     return name
 
 

@@ -96,7 +96,9 @@ def verify_signature(transaction: Transaction) -> None:
     """
     unsigned = transaction.raw[1:-_SIGNATURE_PART_BYTES]
     if not is_signature(transaction.body.sender, Tag.TRANSACTION, unsigned, transaction.signature):
-        raise LedgerError("transaction.bad_signature", "the signature does not belong to this body and sender")
+        raise LedgerError(
+            "transaction.bad_signature", "the signature does not belong to this body and sender"
+        )
 
 
 def check_scope(body: TransactionBody, chain_id: ChainId, height: Height, window_blocks: int) -> None:

@@ -215,7 +215,8 @@ def check_place(tip: Tip, block: Block) -> None:
     """Refuse a block that does not follow the tip, before any of its transactions is looked at.
 
     Raises:
-        LedgerError: `block.wrong_parent`, `block.wrong_time`, `block.wrong_certificate`, or a `certificate.*` code.
+        LedgerError: `block.wrong_parent`, `block.wrong_time`, `block.wrong_certificate`, or a
+            `certificate.*` or `encoding.*` code.
     """
     header = block.header
     if header.parent_id != tip.id:
