@@ -23,6 +23,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from ledger.codec import encode
+from ledger.merkle.multiproof import join_proofs, verify_all
 from ledger.merkle.pages import bucket_of, encode_page
 from ledger.merkle.proof import verify_membership
 from ledger.merkle.tree import StateTree, TreeUpdate
@@ -146,6 +148,26 @@ def proofs(tree: StateTree, leaves: int, rounds: int) -> dict[str, Any]:
     }
 
 
+def multiproofs(tree: StateTree, leaves: int) -> dict[str, Any]:
+    """Bytes and microseconds a path of one proof about many."""
+    source, figures = random.Random(3), {}
+    for count in (1, 10, 100, 1000):
+        singles = {
+            where: tree.prove(where) for where in (path(source.randrange(leaves)) for _ in range(count))
+        }
+        claims = {where: tree.value_hash(where) for where in singles}
+        proof = join_proofs(singles)
+        took, _ = timed(lambda claims=claims, proof=proof: verify_all(tree.root, claims, proof))
+        figures[str(count)] = {
+            "bytes_per_path": round(len(encode(proof)) / len(singles)),
+            "alone_bytes_per_path": round(
+                sum(len(encode(single)) for single in singles.values()) / len(singles)
+            ),
+            "verify_us_per_path": round(took / len(singles), 1),
+        }
+    return figures
+
+
 def hash_ns() -> float:
     """Nanoseconds of one node hash, call included: the floor under every figure."""
     left, right = bytes(32), bytes(32)
@@ -169,6 +191,7 @@ def measure(leaves: int, depth: int, batch: int, rounds: int, parents: int) -> d
         "insert": blocks(tree, pages, new_keys(leaves, batch), batch, rounds),
         f"update_preview_on_{parents}_parents_us_per_key": stacked(tree, updates, batch, parents, rounds),
         "proof": proofs(tree, leaves, 2000),
+        "multiproof_by_paths": multiproofs(tree, leaves),
         "node_hash_ns": hash_ns(),
     }
 

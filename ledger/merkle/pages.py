@@ -94,12 +94,9 @@ def repage(pages: Iterable[tuple[int, bytes]], depth: int) -> Iterator[tuple[int
 
 def subtree(rows: Sequence[Row], depth: int) -> Node:
     """The canonical subtree over leaves in ascending order that share their first `depth` bits."""
-    if len(rows) > 1:
-        return 2, _fork_hash(rows, 0, len(rows), depth)
-    if rows:
-        path, value_hash = rows[0]
-        return 1, sha256(b"\x00" + path + value_hash).digest()
-    return NOTHING
+    if not rows:
+        return NOTHING
+    return min(len(rows), 2), _hash(rows, 0, len(rows), depth)
 
 
 def descend(rows: Sequence[Row], path: bytes, depth: int) -> tuple[Row | None, list[bytes]]:
@@ -119,13 +116,18 @@ def descend(rows: Sequence[Row], path: bytes, depth: int) -> tuple[Row | None, l
     return (rows[0] if rows else None), siblings
 
 
-def _fork_hash(rows: Sequence[Row], start: int, stop: int, depth: int) -> bytes:
-    """The hash of a subtree of two or more leaves, rows[start:stop], that stands at `depth`."""
-    path = rows[start][0]
+def _hash(rows: Sequence[Row], start: int, stop: int, depth: int) -> bytes:
+    """The hash of the subtree of rows[start:stop], at least one leaf, that stands at `depth`.
+
+    It calls itself once a fork, so never deeper than a path has bits.
+    """
+    path, value_hash = rows[start]
+    if stop - start == 1:
+        return sha256(b"\x00" + path + value_hash).digest()
     forks_at = shared_bits(path, rows[stop - 1][0])
     middle = _fork(rows, start, stop, forks_at)
-    left = _half_hash(rows, start, middle, forks_at + 1)
-    right = _half_hash(rows, middle, stop, forks_at + 1)
+    left = _hash(rows, start, middle, forks_at + 1)
+    right = _hash(rows, middle, stop, forks_at + 1)
     computed = sha256(b"\x01" + left + right).digest()
     for level in range(forks_at - 1, depth - 1, -1):  # above the fork: one side is empty
         if path_bit(path, level):
@@ -133,13 +135,6 @@ def _fork_hash(rows: Sequence[Row], start: int, stop: int, depth: int) -> bytes:
         else:
             computed = sha256(b"\x01" + computed + EMPTY_HASH).digest()
     return computed
-
-
-def _half_hash(rows: Sequence[Row], start: int, stop: int, depth: int) -> bytes:
-    if stop - start > 1:
-        return _fork_hash(rows, start, stop, depth)
-    path, value_hash = rows[start]
-    return sha256(b"\x00" + path + value_hash).digest()
 
 
 def _fork(rows: Sequence[Row], start: int, stop: int, bit: int) -> int:

@@ -95,7 +95,7 @@ def verify_membership(root: bytes, path: bytes, value_hash: bytes, proof: StateP
             `proof.mismatch`.
     """
     _check_sizes(root, path, proof)
-    _check_hash(value_hash)
+    check_hash(value_hash)
     if proof.other is not None:
         raise LedgerError("proof.other_leaf", "a proof of membership names another leaf")
     _check_not_collapsible(proof)
@@ -111,20 +111,26 @@ def verify_absence(root: bytes, path: bytes, proof: StateProof) -> None:
     """
     _check_sizes(root, path, proof)
     _check_not_collapsible(proof)
-    if proof.other is None:
-        _check_root(root, path, EMPTY_HASH, proof)
-        return
-    other = proof.other
-    _check_hash(other.path)
-    _check_hash(other.value_hash)
+    _check_root(root, path, absent_hash(path, proof.other, len(proof.siblings)), proof)
+
+
+def absent_hash(path: bytes, other: StateLeaf | None, depth: int) -> Hash:
+    """The hash that stands `depth` bits down an absent path: of nothing, or of the one other leaf there.
+
+    Raises:
+        LedgerError: `proof.hash_size`, `proof.other_leaf`.
+    """
+    if other is None:
+        return EMPTY_HASH
+    check_hash(other.path)
+    check_hash(other.value_hash)
     if other.path == path:
         raise LedgerError("proof.other_leaf", "the other leaf stands at the very path said to be absent")
-    depth = len(proof.siblings)
     if shared_bits(other.path, path) < depth:
         raise LedgerError(
             "proof.other_leaf", f"the other leaf does not share the first {depth} bits of the path"
         )
-    _check_root(root, path, leaf_hash(other.path, other.value_hash), proof)
+    return leaf_hash(other.path, other.value_hash)
 
 
 def shared_bits(one: bytes, two: bytes) -> int:
@@ -150,7 +156,7 @@ def _check_sizes(root: bytes, path: bytes, proof: StateProof) -> None:
             "proof.length", f"{len(proof.siblings)} siblings, at most {SIBLINGS_MAX} are possible"
         )
     for value in (root, path, *proof.siblings):
-        _check_hash(value)
+        check_hash(value)
 
 
 def _check_not_collapsible(proof: StateProof) -> None:
@@ -161,6 +167,11 @@ def _check_not_collapsible(proof: StateProof) -> None:
         )
 
 
-def _check_hash(value: bytes) -> None:
+def check_hash(value: bytes) -> None:
+    """Refuse a root, path or hash that is not 32 bytes.
+
+    Raises:
+        LedgerError: `proof.hash_size`.
+    """
     if len(value) != HASH_BYTES:
         raise LedgerError("proof.hash_size", f"a hash or path of {len(value)} bytes, expected {HASH_BYTES}")
