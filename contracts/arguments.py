@@ -7,6 +7,7 @@ library: the field is found again by asking of each part alone whether its type 
 from __future__ import annotations
 
 import typing
+from enum import Enum
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -97,7 +98,11 @@ def fields(kind: type[Canonical]) -> tuple[Field, ...]:
 def _words(kind: Any) -> str:
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) is tuple:
-        return f"list of {_words(arguments[0])}"
+        if arguments[-1] is Ellipsis:
+            return f"list of {_words(arguments[0])}"
+        return f"({', '.join(_words(each) for each in arguments)})"
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " | ".join(str(each.value) for each in kind)
     if arguments:
         return " or ".join(_words(each) for each in arguments)
     return "nothing" if kind is type(None) else kind_name(kind)

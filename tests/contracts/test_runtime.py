@@ -98,5 +98,10 @@ def test_every_method_describes_itself() -> None:
         assert all(field.name and field.type for field in description.arguments)
     add_key = next(each for each in describe() if each.method == "add_key")
     assert [field.name for field in add_key.arguments] == ["public_key", "label", "roles", "proof"]
-    assert [field.type for field in add_key.arguments] == ["bytes", "str", "list of Role", "bytes"]
+    assert [field.type for field in add_key.arguments] == [
+        "bytes",
+        "str",
+        "list of registrar | admin | operator | gateway | auditor",
+        "bytes",
+    ]
     assert add_key.roles == (Role.ADMIN,)
