@@ -57,16 +57,15 @@ class _LevelReader:
         """Entries with start <= key < stop, in key order or from the end, as of the first one asked for."""
         self._stop.check()
         last = start
-        iterator = self._db.iterator(
-            start=start, stop=stop, reverse=reverse, verify_checksums=True, fill_cache=limit is not None
-        )
-        with iterator:
-            try:
+        try:
+            with self._db.iterator(  # making it reads too: it looks up `start`
+                start=start, stop=stop, reverse=reverse, verify_checksums=True, fill_cache=limit is not None
+            ) as iterator:
                 for key, value in islice(iterator, limit):
                     last = key
                     yield key, value
-            except plyvel.Error as problem:
-                raise StoreCorrupted(self._path, f"near key {_shown(last)}", str(problem)) from None
+        except plyvel.Error as problem:
+            raise StoreCorrupted(self._path, f"near key {_shown(last)}", str(problem)) from None
 
     def close(self) -> None:
         """Let go of it."""

@@ -110,6 +110,7 @@ class StateStore:
         self._tree = self._load_tree(wanted)
         self._recent = _Recent()
         for key, value in self._scan(_VALUE + _REPLAYS_PREFIX, _VALUE + _after(_REPLAYS_PREFIX)):
+            self._check_covered(key[1:], value)
             self._recent.put(key[1:], value)
 
     @staticmethod
@@ -240,15 +241,23 @@ class StateStore:
         """
         count = 0
         for key, value in self._scan(_VALUE, _after(_VALUE)):
-            if self._tree.value_hash(sha256(key[1:]).digest()) != sha256(value).digest():
-                raise StoreCorrupted(
-                    self._database.path, f"key {key[1:].hex()}", "not the value that the root covers"
-                )
+            self._check_covered(key[1:], value)
             count += 1
             yield count
         if count != self._tree.leaf_count:
             raise StoreCorrupted(
                 self._database.path, "values", f"{count} values, the root covers {self._tree.leaf_count}"
+            )
+
+    def _check_covered(self, key: bytes, value: bytes) -> None:
+        """Refuse a value that is not the one that the root covers."""
+        try:
+            covered = self._tree.value_hash(sha256(key).digest())
+        except PageError as problem:
+            raise StoreCorrupted(self._database.path, "state tree", str(problem)) from None
+        if covered != sha256(value).digest():
+            raise StoreCorrupted(
+                self._database.path, f"key {key.hex()}", "not the value that the root covers"
             )
 
     # --- opening --------------------------------------------------------------

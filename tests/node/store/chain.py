@@ -16,7 +16,7 @@ from ledger.types import BlockId, ChainId, Height, TxId
 from ledger.validators import Validator, ValidatorSet
 from ledger.world import Layer
 from node.store.database import Database
-from node.store.state import genesis_head, genesis_root
+from node.store.state import genesis_root
 from node.store.stores import FinalizedBlock, Stores, fill_databases
 
 CHAIN = ChainId(bytes(range(32)))
@@ -85,6 +85,11 @@ def next_execution(
     return Execution(Block(made, certificate, raws), following, layer, (), receipts)
 
 
+def story(height: int, writes: int = 2) -> dict[bytes, bytes | None]:
+    """What the block at a height writes: the same in every run."""
+    return {b"items\0%d" % ((height * 7 + each) % 23): b"value %d" % height for each in range(writes)}
+
+
 async def extend(
     stores: Stores, count: int, *, finalize_each: int = 1, transactions: int = 1, writes: int = 2
 ) -> list[Execution]:
@@ -93,12 +98,8 @@ async def extend(
     for _ in range(count):
         tip = tip_of(stores)
         height = tip.header.height + 1
-        values = {b"items\0%d" % ((height * 7 + each) % 23): b"value %d" % height for each in range(writes)}
-        execution = next_execution(tip, values, transactions)
+        execution = next_execution(tip, story(height, writes), transactions)
         finalization = encode(("final", height)) if height % finalize_each == 0 else b""
         await stores.commit(FinalizedBlock(execution, finalization, encode(("why", height))))
         made.append(execution)
     return made
-
-
-__all__ = ["CHAIN", "DEPTH", "GENESIS_WRITES", "extend", "fill", "genesis_block", "genesis_head", "tip_of"]
