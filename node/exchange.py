@@ -241,8 +241,7 @@ class Exchange:
             case CompactProposal():
                 self._take_proposal(peer_id, message)
             case Transactions():
-                self._complete(message.transactions)
-                self.intake.receive(peer_id, message.transactions)
+                self.intake.receive(peer_id, self._complete(message.transactions))
             case TransactionsRequest():
                 self._send_transactions(peer_id, message)
             case BodyRequest():
@@ -291,16 +290,19 @@ class Exchange:
     def _find(self, assembly: _Assembly, transaction_id: TxId) -> bytes | None:
         return assembly.found.get(transaction_id) or self._executor.raw_transaction(transaction_id)
 
-    def _complete(self, raws: Sequence[bytes]) -> None:
-        """Transactions came: they may be what compact proposals wait for."""
+    def _complete(self, raws: Sequence[bytes]) -> Sequence[bytes]:
+        """Transactions came: take what compact proposals wait for, answer the rest."""
         if not self._assemblies:
-            return
+            return raws
         came = {decode_transaction(raw).id: raw for raw in raws}
+        taken: dict[TxId, None] = {}
         for identifier, assembly in list(self._assemblies.items()):
             wanted = [each for each in assembly.ids if each in came]
             assembly.found.update((each, came[each]) for each in wanted)
+            taken.update(dict.fromkeys(wanted))
             if wanted:
                 self._try(identifier, assembly)
+        return [raw for transaction_id, raw in came.items() if transaction_id not in taken]
 
     # --- answers --------------------------------------------------------------
 
@@ -357,8 +359,8 @@ class Exchange:
         self.driver.transactions_pending()
 
     def _on_seen(self, transaction_id: TxId, peer: PublicKey) -> None:
-        if not self.gossip.received(transaction_id, peer):
-            self.network.report(peer, Offence.DUPLICATE)
+        # A second copy is counted and forgiven: after a stall everybody repeats what still waits.
+        self.gossip.received(transaction_id, peer)
 
     def _on_invalid(self, peer: PublicKey, code: str) -> None:
         self.network.report(peer, Offence.INVALID)

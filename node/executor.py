@@ -55,6 +55,7 @@ class Executor:
         self._executions: OrderedDict[BlockId, Execution] = OrderedDict()
         self._opened: OrderedDict[bytes, Transaction] = OrderedDict()
         self._running = asyncio.Lock()
+        self._committing = asyncio.Lock()
 
     # --- the door -----------------------------------------------------------
 
@@ -178,7 +179,14 @@ class Executor:
         `finalization` is the encoded certificate of this very block, empty where a descendant's
         covers it. A failed write ends the process: the store sees to it.
         """
-        execution = self._executions[of]
+        async with self._committing:
+            execution = self._executions.get(of)
+            if execution is None and self.stores.blocks.height_of(of) is not None:
+                return  # consensus and catching up both wanted it
+            assert execution is not None, "asked to commit a block that was never run"
+            await self._commit(execution, finalization, justification)
+
+    async def _commit(self, execution: Execution, finalization: bytes, justification: bytes) -> None:
         tip = execution.tip
         assert tip.header.parent_id == self.committed.id, "blocks are committed oldest first"
         index = entries_of(tip.header.height, tip.header.time_ms, execution.transactions, execution.receipts)

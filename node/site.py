@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
+from typing import Final
 
 from ledger.crypto import KeyPair
 from ledger.errors import LedgerError
@@ -25,6 +27,8 @@ from node.service import (
     TransactionRecord,
 )
 
+RECORDS_KEPT: Final = 8  # just read: whoever waits for a batch asks for each of its transactions
+
 
 class Site:
     """The node behind REST, admin port and tests."""
@@ -44,6 +48,7 @@ class Site:
         self._waiting: dict[TxId, list[asyncio.Future[None]]] = {}
         self._committed = asyncio.Event()
         self._followers = 0
+        self._records: OrderedDict[Height, BlockRecord] = OrderedDict()
 
     # --- the door -------------------------------------------------------------
 
@@ -109,15 +114,18 @@ class Site:
             waiting = self._executor.waiting(transaction_id)
             return None if waiting is None else TransactionRecord(waiting, None, None, None)
         height, index = place
-        block, receipts = blocks.block(height), blocks.receipts(height)
-        assert block is not None, "a place names a block that is stored"
-        assert receipts is not None, "a block is stored with its receipts"
+        record = self.block(height)
+        if record is None:
+            return None  # its block is being written: in a moment it is there
         return TransactionRecord(
-            decode_transaction(block.transactions[index]), height, index, receipts[index]
+            decode_transaction(record.block.transactions[index]), height, index, record.receipts[index]
         )
 
     def block(self, height: Height) -> BlockRecord | None:
         """A final block by height (genesis is 0), or None."""
+        known = self._records.get(height)
+        if known is not None:
+            return known
         blocks = self._executor.stores.blocks
         if height > self._executor.committed.header.height:
             return None
@@ -125,7 +133,12 @@ class Site:
         if block is None or identifier is None:
             return None
         found = blocks.finalization(height)
-        return BlockRecord(identifier, block, receipts or (), b"" if found is None else found[1])
+        record = BlockRecord(identifier, block, receipts or (), b"" if found is None else found[1])
+        if found is not None:  # what is final under a certificate stays as it is
+            self._records[height] = record
+            while len(self._records) > RECORDS_KEPT:
+                self._records.popitem(last=False)
+        return record
 
     def height_of(self, block_id: BlockId) -> Height | None:
         """The height of a final block."""
