@@ -265,7 +265,7 @@ def test_lead_with_nothing_new_waits_for_a_transaction() -> None:
 
 
 def test_lead_parent_is_the_highest_certified_block() -> None:
-    """'parent = highest p with a notarization ..., valid, and nullifications for every view in (p.view, v)'"""
+    """'parent = highest p with a notarization ..., valid, and nullifications for every view between'"""
     subject = leading(4)
     _, first, second = chain(2)
     subject.hear_proposal(1, first)
