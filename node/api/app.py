@@ -8,6 +8,7 @@ from aiohttp import web
 from node.api import chain, items, members, stream, transactions
 from node.api.answers import bytes_answer
 from node.api.context import CLIENTS_MAX, Api
+from node.api.epcis import routes as epcis
 from node.api.guard import Buckets, Guard
 from node.api.openapi import document
 from node.api.routes import Answer, Call, Route, register
@@ -27,6 +28,7 @@ ROUTES: tuple[Route[Api], ...] = (
     *members.ROUTES,
     *items.ROUTES,
     *stream.ROUTES,
+    *epcis.ROUTES,
     Route(
         "GET",
         "/v1/openapi.json",

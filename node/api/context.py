@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from ledger.types import TxId
 from node.api.metrics import Metrics
 from node.api.tokens import Scope, TokenKeeper
 from node.event_index import EventIndex
@@ -25,6 +27,7 @@ REQUESTS_PER_SECOND: Final = 1000  # of one client; a batch is one request
 REQUESTS_BURST: Final = 2000
 CLIENTS_MAX: Final = 4096  # remembered buckets; the one unused longest goes first
 STREAMS_OF_CLIENT_MAX: Final = 64
+CAPTURES_REMEMBERED: Final = 10_000
 WAITS_MAX: Final = 512  # requests that wait for finality at once
 
 
@@ -59,11 +62,18 @@ class Api:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: TokenKeeper = field(init=False)
     streams_of: dict[str, int] = field(default_factory=dict)
+    captures: OrderedDict[TxId, int] = field(default_factory=OrderedDict)  # when this node signed, in ms
     tracing: asyncio.Lock = field(default_factory=asyncio.Lock)
     waits: int = 0
 
     def __post_init__(self) -> None:
         self.tokens = TokenKeeper(self.home)
+
+    def remember_capture(self, transaction_id: TxId, now_ms: int) -> None:
+        """Note when this node signed a capture; the oldest are forgotten, the chain knows the rest."""
+        self.captures[transaction_id] = now_ms
+        while len(self.captures) > CAPTURES_REMEMBERED:
+            self.captures.popitem(last=False)
 
     def authorise(self, authorization: str | None, scope: Scope) -> None:
         """Refuse a request whose token does not allow `scope`; reading may be left open by the site.

@@ -42,19 +42,23 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "capture.too_many_events": 413,
     "capture.unknown": 404,
     "encoding.too_large": 413,
-    "epcis.duplicate": 409,
-    "epcis.too_large": 413,
+    "epcis.event_too_large": 413,
+    "epcis.format_not_available": 406,
+    "epcis.proceed_not_available": 501,
+    "epcis.too_many_events": 413,
+    "epcis.version_not_available": 406,
     "event.duplicate": 409,
     "event.unknown": 404,
     "gateway.missing": 501,
     "host.not_allowed": 421,
     "item.unknown": 404,
+    "json.too_large": 413,
     "key.unknown": 404,
     "node.internal": 500,
     "node.stopping": 503,
     "organisation.unknown": 404,
     "query.not_supported": 501,
-    "query.too_large": 413,
+    "query.too_complex": 413,
     "requests.too_many": 429,
     "requests.too_many_at_once": 429,
     "route.method_not_allowed": 405,
@@ -152,7 +156,9 @@ def _epcis_type(code: str, status: int) -> str:
         case 409:
             name = "ResourceAlreadyExistsException"
         case 413:
-            name = "QueryTooLargeException" if code.startswith("query.") else "CaptureLimitExceededException"
+            name = (
+                "QueryTooComplexException" if code.startswith("query.") else "CaptureLimitExceededException"
+            )
         case 414:
             name = "URITooLongException"
         case 415:

@@ -135,13 +135,14 @@ def _accepted(api: Api, call: Call, model: BatchModel | SubmittedModel, location
     return answer
 
 
-async def wait_for(api: Api, call: Call, transaction_ids: Sequence[TxId]) -> None:
+async def wait_for(api: Api, call: Call, transaction_ids: Sequence[TxId], seconds_default: int = 0) -> None:
     """Wait as the client prefers, until all of them are final or the node stops.
 
     Raises:
         LedgerError: `requests.too_many_at_once`; the transactions are on their way all the same.
     """
-    seconds = call.get(PREFER)
+    wish = call.get(PREFER)
+    seconds = seconds_default if wish is None else wish
     if not seconds or not transaction_ids:
         return
     async with _counted_wait(api):

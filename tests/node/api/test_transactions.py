@@ -115,7 +115,7 @@ async def test_bad_bytes_are_refused(site: Running, body: bytes, kind: str, stat
 
 
 async def test_each_rule_at_the_door_has_its_code(site: Running) -> None:
-    """Wrong signature, stranger, another chain, expiry, arguments: each refused with its own code and status."""
+    """Wrong signature, stranger, role, method, arguments: each refused with its own code and status."""
     node = site.node
     good = capture(node)
     forged = good.raw[:-1] + bytes([good.raw[-1] ^ 1])

@@ -1,0 +1,332 @@
+"""Documents of a site's clients: checked, cut, signed with the organisation's gateway key, and sent.
+
+Every event of a document is checked before any is sent, so a document is taken as a whole or not at
+all. One transaction holds some hundred events; a larger document makes several, in order. The
+capture's id names them, so that any node can answer for it and none has to remember.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from contracts import membership
+from contracts.arguments import encode_arguments
+from contracts.epcis.captured import CapturedEvent, read_captured
+from contracts.epcis.document import Document, split_document
+from contracts.epcis.instant import write_time
+from contracts.epcis.problems import EpcisError, Problems
+from contracts.provenance.capture import CONTRACT, EVENTS_MAX, CaptureArguments, EventResult
+from ledger.codec import encode
+from ledger.crypto import KeyPair
+from ledger.errors import LedgerError
+from ledger.receipt import Status
+from ledger.transaction import Transaction, TransactionBody, sign_transaction
+from ledger.types import ARGUMENTS_BYTES_MAX, NONCE_BYTES, Height, TimeMs, TxId
+from node.api.answers import bytes_answer
+from node.api.body import media_type, read_body
+from node.api.context import Api
+from node.api.epcis.headers import (
+    CAPTURE_BYTES_MAX,
+    CAPTURE_EVENTS_MAX,
+    CAPTURE_TRANSACTIONS_MAX,
+    JSON,
+    LD_JSON,
+    SAID,
+    SAID_OF_CAPTURE,
+    answer_type,
+    check_headers,
+)
+from node.api.parameters import Parameter
+from node.api.problems import Refusal, problem_of
+from node.api.recorded import capture_results
+from node.api.routes import Call
+from node.api.tokens import Scope
+from node.api.transactions import PREFER, submit, wait_for
+from node.event_index import METHOD, is_capture
+from node.service import TransactionRecord
+
+EVENTS_A_TURN: Final = 16  # checked before the event loop gets a turn: a few milliseconds
+EVENT_WAIT_SECONDS: Final = 10  # a single event is answered when it is final, or after this
+
+_CAPTURE_ID = re.compile(rf"[0-9a-f]{{64}}(?:\.[0-9a-f]{{64}}){{0,{CAPTURE_TRANSACTIONS_MAX - 1}}}")
+
+
+def read_capture_id(text: str) -> tuple[TxId, ...]:
+    """The transactions that a capture's id names."""
+    if not _CAPTURE_ID.fullmatch(text):
+        raise ValueError("expected the id of a capture, as its Location named it")
+    return tuple(TxId(bytes.fromhex(part)) for part in text.split("."))
+
+
+CAPTURE_ID: Final = Parameter(
+    "captureID",
+    "path",
+    read_capture_id,
+    {"type": "string", "pattern": f"^{_CAPTURE_ID.pattern}$"},
+    "The capture's id: the id of its transaction, or of its several transactions joined by dots.",
+)
+
+
+async def post_document(api: Api, call: Call) -> web.StreamResponse:
+    """Capture a document: 202 with the place of the job."""
+    document = await _read(api, call)
+    transactions = await _sign(api, document)
+    for transaction in transactions:
+        _submit(api, transaction)
+    ids = [transaction.id for transaction in transactions]
+    await wait_for(api, call, ids)
+    location = f"/epcis/capture/{_join(ids)}"
+    answer = _answer(call, _job(api, ids), 202, api.service.head()[0])
+    answer.headers["Location"] = location
+    if call.get(PREFER) is not None:
+        answer.headers["Preference-Applied"] = f"wait={call.get(PREFER)}"
+    return answer
+
+
+async def get_job(api: Api, call: Call) -> web.StreamResponse:
+    """Where a capture stands."""
+    api.authorise(call.request.headers.get("Authorization"), Scope.READ)
+    check_headers(call.request)
+    return _answer(call, _job(api, call.need(CAPTURE_ID)), 200, api.service.head()[0])
+
+
+async def post_event(api: Api, call: Call) -> web.StreamResponse:
+    """Capture one event and answer when it is recorded: 201 with its place."""
+    document = await _read(api, call)
+    if len(document.events) != 1:
+        raise LedgerError(
+            "capture.not_one_event",
+            f"{len(document.events)} events; a document of many goes to /epcis/capture",
+        )
+    (transaction,) = await _sign(api, document)
+    _submit(api, transaction)
+    await wait_for(api, call, [transaction.id], EVENT_WAIT_SECONDS)
+    record = api.service.transaction(transaction.id)
+    head = api.service.head()[0]
+    if record is None or record.receipt is None:
+        answer = _answer(call, _job(api, [transaction.id]), 202, head)
+        answer.headers["Location"] = f"/epcis/capture/{_join([transaction.id])}"
+        return answer
+    if record.receipt.status is Status.REFUSED:
+        raise LedgerError(record.receipt.code, "the ledger refused the event", record.receipt.pointer)
+    (result,) = capture_results(record.receipt)
+    if result.status is Status.DUPLICATE:
+        raise _duplicate(result)
+    answer = web.Response(status=201, headers={**SAID, "Location": _event_path(result.event_id)})
+    answer.headers["X-Ledger-Height"] = str(head)
+    return answer
+
+
+def _duplicate(result: EventResult) -> Refusal:
+    first = result.first
+    assert first is not None, "a duplicate names the first"
+    where = f"block {first.height}, transaction {first.transaction_id.hex()}, event {first.event_index}"
+    return Refusal(
+        "event.duplicate",
+        f"recorded before as {first.event_id} in {where}",
+        {"Location": _event_path(first.event_id)},
+    )
+
+
+async def _read(api: Api, call: Call) -> Document:
+    """The document in a request, each of its events checked.
+
+    Raises:
+        LedgerError: `token.*`, `body.*`, `capture.*`, `json.*`, `epcis.*`.
+    """
+    api.tokens.check(call.request.headers.get("Authorization"), Scope.CAPTURE, api.now_ms())
+    check_headers(call.request)
+    answer_type(call.request)
+    media_type(call.request, (JSON, LD_JSON))
+    data = await read_body(call.request, CAPTURE_BYTES_MAX, api.settings.body_seconds)
+    document = split_document(data)
+    if len(document.events) > CAPTURE_EVENTS_MAX:
+        raise LedgerError(
+            "capture.too_many_events",
+            f"{len(document.events)} events, at most {CAPTURE_EVENTS_MAX} are taken",
+        )
+    problems = Problems()
+    for index, (captured, pointer) in enumerate(zip(document.events, document.pointers, strict=True)):
+        if index % EVENTS_A_TURN == 0:
+            await asyncio.sleep(0)
+        _check(captured, pointer, problems)
+    problems.raise_any()
+    return document
+
+
+def _check(captured: CapturedEvent, pointer: str, problems: Problems) -> None:
+    try:
+        read_captured(captured, pointer)
+    except EpcisError as found:
+        for problem in found.problems:
+            problems.add(problem.code, problem.pointer, problem.message)
+    except LedgerError as found:
+        problems.add(found.code, found.pointer, found.message)
+
+
+async def _sign(api: Api, document: Document) -> list[Transaction]:
+    """The transactions that capture a document, signed with the gateway key.
+
+    Raises:
+        LedgerError: `capture.empty`, `capture.too_large`, `gateway.missing`.
+    """
+    key = api.service.gateway()
+    if key is None:
+        raise LedgerError(
+            "gateway.missing", "this node holds no gateway key of its organisation; it cannot sign"
+        )
+    if not document.events:
+        raise LedgerError("capture.empty", "the document holds no events")
+    parts = _parts(document.events)
+    if len(parts) > CAPTURE_TRANSACTIONS_MAX:
+        raise LedgerError(
+            "capture.too_large",
+            f"{len(parts)} transactions, at most {CAPTURE_TRANSACTIONS_MAX} are made of one document",
+        )
+    height = api.service.head()[0]
+    valid_until = height + membership.parameters(api.service.state()).replay_window_blocks // 2
+    signed = [_transaction(api, key, part, valid_until) for part in parts]
+    for transaction in signed:
+        api.remember_capture(transaction.id, api.now_ms())
+    api.metrics.captured_events.inc(len(document.events))
+    return signed
+
+
+def _parts(events: Sequence[CapturedEvent]) -> list[tuple[CapturedEvent, ...]]:
+    """The events in order, cut so that each part fits one transaction."""
+    parts: list[list[CapturedEvent]] = [[]]
+    size = 0
+    for event in events:
+        weight = len(encode(event)) + 8
+        if parts[-1] and (len(parts[-1]) == EVENTS_MAX or size + weight > ARGUMENTS_BYTES_MAX):
+            parts.append([])
+            size = 0
+        parts[-1].append(event)
+        size += weight
+    return [tuple(part) for part in parts]
+
+
+def _transaction(api: Api, key: KeyPair, events: tuple[CapturedEvent, ...], valid_until: int) -> Transaction:
+    body = TransactionBody(
+        api.service.chain_id,
+        key.public,
+        secrets.token_bytes(NONCE_BYTES),
+        valid_until,
+        CONTRACT,
+        METHOD,
+        encode_arguments(CaptureArguments(events)),
+    )
+    return sign_transaction(body, key)
+
+
+def _submit(api: Api, transaction: Transaction) -> None:
+    submitted = submit(api, transaction.raw)
+    if submitted.status == "refused":
+        raise LedgerError(submitted.code, submitted.message, submitted.pointer)
+
+
+# --- the job ---------------------------------------------------------------------
+
+
+def _job(api: Api, ids: Sequence[TxId]) -> dict[str, Any]:
+    """A capture as the standard's job, and beside it what became of each event.
+
+    Raises:
+        LedgerError: `capture.unknown`.
+    """
+    records = [api.service.transaction(transaction_id) for transaction_id in ids]
+    created = [api.captures.get(transaction_id) for transaction_id in ids]
+    for record, created_ms in zip(records, created, strict=True):
+        if created_ms is None and (record is None or not is_capture(record.transaction)):
+            raise LedgerError("capture.unknown", "no capture with this id; it may wait at another node")
+    errors = [problem for record in records for problem in _errors(api, record)]
+    final = [record for record in records if record is not None and record.receipt is not None]
+    times = [_block_time(api, record) for record in final]
+    is_running = any(record is not None and record.receipt is None for record in records)
+    known = [each for each in (*created, *times) if each is not None] or [api.now_ms()]
+    job: dict[str, Any] = {
+        "captureID": _join(ids),
+        "createdAt": write_time(TimeMs(min(known))),
+        "running": is_running,
+        "success": not errors,
+        "captureErrorBehaviour": "rollback",
+        "errors": errors,
+        "transactions": [_summary(*pair) for pair in zip(ids, records, strict=True)],
+    }
+    if not is_running and times:
+        job["finishedAt"] = write_time(TimeMs(max(times)))
+    return job
+
+
+def _block_time(api: Api, record: TransactionRecord) -> int:
+    block = api.service.block(record.height or Height(0))
+    assert block is not None, "a transaction with a receipt stands in a block"
+    return block.block.header.time_ms
+
+
+def _errors(api: Api, record: TransactionRecord | None) -> list[dict[str, Any]]:
+    if record is None:
+        lost = LedgerError(
+            "transaction.expired", "it found no place in a block before it expired; send it again"
+        )
+        return [msgspec.to_builtins(problem_of(lost, "", is_epcis=True))]
+    if record.receipt is None or record.receipt.status is not Status.REFUSED:
+        return []
+    refused = LedgerError(record.receipt.code, "the ledger refused the capture", record.receipt.pointer)
+    return [msgspec.to_builtins(problem_of(refused, "", is_epcis=True))]
+
+
+def _summary(transaction_id: TxId, record: TransactionRecord | None) -> dict[str, Any]:
+    summary: dict[str, Any] = {"id": transaction_id.hex(), "status": "unknown", "events": []}
+    if record is None:
+        return summary
+    if record.receipt is None:
+        return {**summary, "status": "pending"}
+    summary |= {"status": record.receipt.status.word, "height": record.height, "index": record.index}
+    if record.receipt.status is not Status.REFUSED:
+        summary["events"] = [_event(result) for result in capture_results(record.receipt)]
+    return summary
+
+
+def _event(result: EventResult) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "eventID": result.event_id,
+        "status": result.status.word,
+        "flags": [flag.code for flag in result.flags],
+    }
+    if result.first is not None:
+        told["first"] = {
+            "eventID": result.first.event_id,
+            "height": result.first.height,
+            "transaction_index": result.first.transaction_index,
+            "event_index": result.first.event_index,
+            "transaction_id": result.first.transaction_id.hex(),
+        }
+    return told
+
+
+def _answer(call: Call, job: dict[str, Any], status: int, head: Height) -> web.Response:
+    return bytes_answer(
+        call,
+        msgspec.json.encode(job),
+        head,
+        status=status,
+        media_type=JSON,
+        headers={**SAID, **SAID_OF_CAPTURE},
+    )
+
+
+def _join(ids: Sequence[TxId]) -> str:
+    return ".".join(each.hex() for each in ids)
+
+
+def _event_path(event_id: str) -> str:
+    return f"/epcis/events/{quote(event_id, safe='')}"
