@@ -117,7 +117,7 @@ class HomeLock:
         """Take the lock at once, or refuse.
 
         Raises:
-            LedgerError: `home.missing`, `home.in_use`.
+            LedgerError: `home.missing`, `home.in_use`, `home.unreadable`.
         """
         try:
             self._descriptor = os.open(
@@ -127,6 +127,8 @@ class HomeLock:
             raise LedgerError(
                 "home.missing", f"{home.data} is not there; `ledger-node init` or `join` makes it"
             ) from None
+        except OSError as problem:
+            raise LedgerError("home.unreadable", f"{home.lock}: {problem.strerror}") from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
