@@ -108,6 +108,7 @@ def test_claims_left_out_or_added_are_refused() -> None:
     assert _code(ROOT, {}, PROOF) == "proof.length"
     assert _code(ROOT, {}, MultiProof((), ())) == "proof.length"
     assert _code(EMPTY_HASH, {}, MultiProof((), ())) == "proof.length"
+    assert _code(ROOT, {}, MultiProof((), (ROOT,))) == "proof.length"
 
 
 A, B = b"\x00" * 32, b"\x40" + bytes(31)  # 00..., 01...
