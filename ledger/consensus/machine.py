@@ -121,6 +121,7 @@ class Consensus:
             case Received(peer, message):
                 self._receive(peer, message)
             case Tick(wall_ms):
+                state.pacemaker.woke()
                 state.wall_ahead_ms = wall_ms - state.now_ms
             case Built(view, header):
                 proposal = self._leading.built(view, header)

@@ -108,6 +108,10 @@ class Pacemaker:
 
     # --- the one alarm -------------------------------------------------------------
 
+    def woke(self) -> None:
+        """The alarm rang, maybe a little early: whatever is still to come must be asked for anew."""
+        self._wake_asked_ms = None
+
     def next_wake_ms(self, now_ms: int, deadlines_ms: list[int | None]) -> int | None:
         """The earliest deadline still to come, if the driver was not asked for it already."""
         every = [*deadlines_ms, self.heartbeat_at_ms, self._retry_at_ms, self._status_at_ms]

@@ -181,6 +181,13 @@ def test_awake_is_evaluated_again_at_every_input() -> None:
     assert votes_in(subject.wait(10_000)) == []
 
 
+def test_alarm_that_rings_early_is_asked_for_again() -> None:
+    """A timer that fires a millisecond early does nothing, and its deadline is not forgotten."""
+    subject = follower()
+    due_ms = of(subject.pending(), WakeAt)[-1].at_ms
+    assert [alarm.at_ms for alarm in of(subject.wait(due_ms - subject.now_ms - 1), WakeAt)] == [due_ms]
+
+
 def test_idle_a_slow_status_beacon() -> None:
     """'idle: ... a slow status beacon (epoch, view, last_final)'"""
     subject = follower()

@@ -95,7 +95,7 @@ def test_s2_never_nullify_after_finalize() -> None:
 
 @pytest.mark.parametrize("first", [VoteKind.NULLIFY, VoteKind.FINALIZE])
 def test_s2_holds_after_a_restart(first: VoteKind) -> None:
-    """S2 on replay: a restored record refuses what the running signer refused, a re-sent certificate or not."""
+    """S2 on replay: a restored record refuses it too, a re-sent certificate or not."""
     mine = signer()
     record = mine.sign_vote(vote(first), notarization() if first is VoteKind.FINALIZE else None)
     again = signer([birth(), decode_record(encode_record(record))])
