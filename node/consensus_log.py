@@ -13,6 +13,8 @@ from ledger.block import Block, block_id, decode_block
 from ledger.codec import encode
 from ledger.consensus.records import (
     HeldProposal,
+    OwnProposal,
+    OwnVote,
     Record,
     SignerFloor,
     decode_record,
@@ -58,7 +60,11 @@ class ConsensusLog:
 
     async def append(self, records: Iterable[Record], bodies: Iterable[Block]) -> None:
         """Make records and bodies durable together."""
+        records = tuple(records)
+        is_promise = any(isinstance(record, SignerFloor | OwnVote | OwnProposal) for record in records)
         hit(FailPoint.BEFORE_JOURNAL_APPEND)
+        if is_promise:
+            hit(FailPoint.BEFORE_SIGNER_RECORD)
         for block in bodies:
             identifier = block_id(block.header)
             if identifier not in self._bodies:
@@ -70,6 +76,10 @@ class ConsensusLog:
             self._journal.append(RECORD, data)
         await self._offload(self._journal.sync)
         hit(FailPoint.AFTER_JOURNAL_APPEND)
+        if is_promise:
+            hit(FailPoint.AFTER_SIGNER_RECORD)
+        if any(isinstance(record, OwnVote) for record in records):
+            hit(FailPoint.AFTER_VOTE_SIGNED)
 
     async def drop(self, epoch: Epoch, view: View) -> None:
         """Forget records below (epoch, view), but for the signer's last floor; shrink a mostly dead file."""

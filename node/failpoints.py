@@ -36,13 +36,13 @@ class FailPoint(Enum):
 DESCRIPTIONS: Final = {
     FailPoint.BEFORE_JOURNAL_APPEND: "records are about to be appended to the consensus log",
     FailPoint.AFTER_JOURNAL_APPEND: "records of the consensus log are synced, nothing has been sent yet",
-    FailPoint.BEFORE_SIGNER_RECORD: "the signer's record is about to be written",
-    FailPoint.AFTER_SIGNER_RECORD: "the signer's record is synced, the signature has not been handed out",
+    FailPoint.BEFORE_SIGNER_RECORD: "a promise of the signer (floor, vote, proposal) is about to be appended",
+    FailPoint.AFTER_SIGNER_RECORD: "a promise of the signer is synced, nothing has been sent yet",
     FailPoint.BEFORE_BLOCK_SAVE: "a final block is about to be written",
     FailPoint.AFTER_BLOCK_SAVE: "the block is synced, its state is not",
     FailPoint.BEFORE_STATE_COMMIT: "the state after a final block is about to be written",
     FailPoint.AFTER_STATE_COMMIT: "block and state are synced, nobody was told",
-    FailPoint.AFTER_VOTE_SIGNED: "a vote is signed and recorded, and has not been sent",
+    FailPoint.AFTER_VOTE_SIGNED: "a vote is signed and synced, and has not been sent",
 }
 
 

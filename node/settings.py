@@ -286,7 +286,7 @@ def check_known(key: str, place: str) -> None:
     """
     if key not in SETTINGS:
         raise LedgerError(
-            "config.unknown_key", f"{key!r} ({place}) is no setting{suggestion(key, list(SETTINGS))}"
+            "config.unknown_key", f"{key!r} ({place}) is no setting{suggestion(key, [*SETTINGS, *SECTIONS])}"
         )
 
 

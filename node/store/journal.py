@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -66,6 +67,7 @@ class Journal:
         self._file = file
         self._pending = bytearray()
         self._synced = size
+        self._sizes = threading.Lock()  # one thread may append while another waits for the disk
 
     @staticmethod
     def create(disk: Disk, path: Path, records: Iterable[Record] = (), salt: bytes | None = None) -> None:
@@ -110,24 +112,28 @@ class Journal:
     def append(self, kind: int, payload: bytes) -> None:
         """Add a record; it is written by the next `sync`."""
         self._stop.check()
-        self._pending += _frame(self._salt, self.size_bytes, self._synced, Record(kind, payload))
+        with self._sizes:
+            self._pending += _frame(self._salt, self.size_bytes, self._synced, Record(kind, payload))
 
     def sync(self) -> None:
-        """Make every appended record durable: when this returns they survive a power cut.
+        """Make every record that was appended before durable: when this returns they survive a power cut.
 
         Raises:
             StoreFailed: only where the process was told not to end.
         """
         self._stop.check()
-        if not self._pending:
+        with self._sizes:
+            data = bytes(self._pending)
+        if not data:
             return
         try:
-            self._file.write(bytes(self._pending))
+            self._file.write(data)
             self._file.sync()
         except OSError as problem:
             raise self._stop.fail("append", problem) from problem
-        self._synced += len(self._pending)
-        self._pending.clear()
+        with self._sizes:
+            self._synced += len(data)
+            del self._pending[: len(data)]
 
     def rewrite(self, records: Iterable[Record]) -> None:
         """Replace the log by these records, durably. After a crash it is the old or the new one, whole.
@@ -146,8 +152,9 @@ class Journal:
             self._file = self._disk.extend(self._path, len(data))
         except OSError as problem:
             raise self._stop.fail("rewrite", problem) from problem
-        self._salt, self._synced = salt, len(data)
-        self._pending.clear()
+        with self._sizes:
+            self._salt, self._synced = salt, len(data)
+            self._pending.clear()
 
     def close(self) -> None:
         """Let go of the file; what was not synced is dropped."""

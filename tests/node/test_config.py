@@ -125,7 +125,7 @@ def test_a_written_file_says_what_was_asked(tmp_path: Path) -> None:
     ],
 )
 def test_an_unknown_key_is_an_error_with_a_suggestion(tmp_path: Path, text: str, meant: str) -> None:
-    """A mistyped key never silently leaves the default in force; the nearest key is named where there is one."""
+    """A mistyped key never leaves the default in force without a word; the nearest key is named."""
     problem = refusal(in_file(tmp_path, text))
     assert problem.code in ("config.unknown_key", "config.wrong_value")
     assert meant in problem.message
@@ -295,7 +295,7 @@ def test_only_a_test_network_may_run_its_disk_full() -> None:
 
 
 def test_the_reference_lists_every_setting() -> None:
-    """docs/reference/settings.md holds the table that the code gives, its example loads, and it hides nothing."""
+    """docs/reference/settings.md holds the table that the code gives, and no setting is a secret."""
     text = (ROOT / "docs" / "reference" / "settings.md").read_text("utf-8")
     assert settings_table() in text
     example_text = text.split("```toml\n")[1].split("```")[0]

@@ -66,6 +66,15 @@ def test_a_real_network_has_no_fail_points() -> None:
         points.hit(point)
 
 
+@pytest.mark.parametrize("point", FailPoint)
+def test_every_point_is_passed_somewhere(point: FailPoint) -> None:
+    """A fail-point that no code passes would make a test of it green for nothing."""
+    sources = [
+        file.read_text("utf-8") for file in (ROOT / "node").rglob("*.py") if file.name != "failpoints.py"
+    ]
+    assert any(f"hit(FailPoint.{point.name})" in source for source in sources)
+
+
 def test_every_point_is_described_and_in_the_reference() -> None:
     """docs/reference/failpoints.md lists exactly the points that there are."""
     text = (ROOT / "docs" / "reference" / "failpoints.md").read_text("utf-8")

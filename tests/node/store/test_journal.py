@@ -228,6 +228,25 @@ def test_a_rewritten_log_is_refused_when_any_of_it_rots() -> None:
         read_journal(PATH, bytes(whole))
 
 
+def test_records_appended_while_the_disk_is_awaited_are_kept_for_the_next_sync() -> None:
+    """What is appended during a sync is not part of it, and not lost by it."""
+    disk, _ = written([])
+    journal, _ = opened(disk)
+    journal.append(1, b"before")
+
+    def append_meanwhile(asked: str, path: Path, data: bytes) -> None:
+        if asked == "sync":
+            disk.fault = None
+            journal.append(2, b"meanwhile")
+
+    disk.fault = append_meanwhile
+    journal.sync()
+    journal.append(3, b"after")
+    journal.sync()
+    disk.crash()
+    assert opened(disk)[1] == [Record(1, b"before"), Record(2, b"meanwhile"), Record(3, b"after")]
+
+
 # --- failed writes ------------------------------------------------------------------
 
 

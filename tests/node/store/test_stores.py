@@ -77,7 +77,8 @@ async def test_stores_on_a_real_disk_open_as_they_were_closed(tmp_path: Path) ->
 async def test_waiting_in_a_thread_gives_the_same_stores(tmp_path: Path) -> None:
     """While the disk's thread waits the loop goes on and readers see the old head; the result is the same."""
     data = created(tmp_path)
-    stores, disk = open_stores(data, CHAIN), DiskThread()
+    waits: list[float] = []
+    stores, disk = open_stores(data, CHAIN), DiskThread(waits.append)
     seen: list[tuple[int, int, bytes | None]] = []
     done = False
 
@@ -95,6 +96,8 @@ async def test_waiting_in_a_thread_gives_the_same_stores(tmp_path: Path) -> None
     check_whole(stores, 5)
     assert all(blocks == state for blocks, state, _ in seen)
     assert all(value == (b"%d" % state if state else None) for _, state, value in seen)
+    assert len(waits) == 10, "one wait a batch, two batches a block"
+    assert min(waits) > 0
     disk.close()
     stores.close()
     assert not [each for each in threading.enumerate() if each.name.startswith("disk")]
