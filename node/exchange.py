@@ -7,7 +7,7 @@ turns proposals into compact ones. It decides nothing about validity.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -53,7 +53,7 @@ from node.p2p.network import Network, PeerInfo
 
 ASSEMBLIES_MAX: Final = 16  # compact proposals that wait for transactions; the oldest goes first
 GOSSIP_TICK_SECONDS: Final = 0.02
-REPEAT_SECONDS: Final = 5.0  # what still waits after so long is gossiped again
+REPEAT_SECONDS: Final = 5  # what still waits after so long is gossiped again
 
 
 @dataclass(slots=True)
@@ -107,6 +107,7 @@ class Exchange:
         self._assemblies: OrderedDict[BlockId, _Assembly] = OrderedDict()
         self._pages: dict[PublicKey, asyncio.Future[Page | None]] = {}
         self.gossip = Gossip()
+        self._offered: deque[tuple[int, TxId]] = deque()  # when each was last offered, oldest first
         self.intake = Intake(executor, self._on_admitted, self._on_seen, self._on_invalid)
         self._network: Network | None = None
         self._driver: Driver | None = None
@@ -342,20 +343,29 @@ class Exchange:
 
     async def run_gossip(self) -> None:
         """Send batches that are due, and repeat what waits too long; runs until cancelled."""
-        repeated = self._clock.monotonic_ms()
         while True:
             await asyncio.sleep(GOSSIP_TICK_SECONDS)
             now = self._clock.monotonic_ms()
             for batch in self.gossip.flush(now, self._executor.raw_transaction):
                 if not self.network.send(batch.peer_id, Transactions(batch.transactions), Lane.GOSSIP):
                     self.gossip.not_sent(batch)
-            if now - repeated >= REPEAT_SECONDS * 1000:
-                repeated = now
-                self.gossip.repeat(list(self._executor.mempool.ids()), now)
+            self.gossip.repeat(self._waiting_long(now), now)
+
+    def _waiting_long(self, now: int) -> list[TxId]:
+        """What has waited for REPEAT_SECONDS since it came or was last repeated, and still waits."""
+        late = []
+        while self._offered and self._offered[0][0] <= now - REPEAT_SECONDS * 1000:
+            _, transaction_id = self._offered.popleft()
+            if transaction_id in self._executor.mempool:
+                late.append(transaction_id)
+        self._offered.extend((now, transaction_id) for transaction_id in late)
+        return late
 
     def _on_admitted(self, transaction_id: TxId, from_peer: PublicKey | None) -> None:
+        now = self._clock.monotonic_ms()
+        self._offered.append((now, transaction_id))
         if from_peer is None:
-            self.gossip.offer((transaction_id,), self._clock.monotonic_ms())
+            self.gossip.offer((transaction_id,), now)
         self.driver.transactions_pending()
 
     def _on_seen(self, transaction_id: TxId, peer: PublicKey) -> None:
