@@ -29,6 +29,8 @@ from ledger.types import (
 HEADER_VERSION: Final = 1
 PROTOCOL_VERSION: Final = 1
 CERTIFICATE_BYTES_MAX: Final = 64 << 10  # 128 signatures of 64 bytes, their indices, room to spare
+# What an encoded block may take: its parts, a MessagePack header for each transaction, and its own header.
+ENCODED_BYTES_MAX: Final = BLOCK_BYTES_MAX + CERTIFICATE_BYTES_MAX + 5 * BLOCK_TRANSACTIONS_MAX + 4096
 
 
 class Header(Canonical):
@@ -79,7 +81,7 @@ def decode_block(data: bytes) -> Block:
     Raises:
         LedgerError: an `encoding.*` code.
     """
-    return decode(data, Block, BLOCK_BYTES_MAX + CERTIFICATE_BYTES_MAX + 4096)
+    return decode(data, Block, ENCODED_BYTES_MAX)
 
 
 def certificate_hash(certificate: bytes) -> Hash:

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from ledger.codec import Canonical, encode
-from ledger.consensus.timeouts import ConsensusParameters
+from ledger.consensus.timeouts import ConsensusParameters, check_parameters
 from ledger.crypto import Tag, check_public_key, hash_tagged
 from ledger.errors import LedgerError
 from ledger.members import Key, Node, NodeRole, Organisation, Site, Title
@@ -70,16 +70,31 @@ def parameters_hash(parameters: Parameters) -> Hash:
 
 
 def check_genesis(genesis: Genesis) -> None:
-    """Refuse a genesis that names what it does not define, or defines a thing twice.
+    """Refuse a genesis that names what it does not define, defines a thing twice, or could not go on.
 
     Raises:
         LedgerError: `genesis.version`, `genesis.duplicate`, `genesis.unknown_organisation`,
-            `genesis.no_validator_node`, `key.invalid`, or what the validator set refuses.
+            `genesis.no_validator_node`, `parameters.consensus`, `key.invalid`, or what the
+            validator set refuses.
     """
     if genesis.version != GENESIS_VERSION:
         raise LedgerError(
             "genesis.version", f"version {genesis.version}, this release knows {GENESIS_VERSION}"
         )
+    check_parameters(genesis.parameters.consensus)
+    _check_owners(genesis)
+    _check_validators(genesis)
+    public_keys = [
+        *(key.public_key for key in genesis.keys),
+        *(node.public_key for node in genesis.nodes),
+        *(validator.public_key for validator in genesis.validators),
+    ]
+    for public_key in public_keys:
+        check_public_key(public_key)
+
+
+def _check_owners(genesis: Genesis) -> None:
+    """Everything has a name of its own and belongs to an organisation that is defined."""
     organisations = {organisation.id for organisation in genesis.organisations}
     _check_unique("organisations", [organisation.id for organisation in genesis.organisations])
     _check_unique("keys", [key.public_key for key in genesis.keys])
@@ -99,13 +114,11 @@ def check_genesis(genesis: Genesis) -> None:
                     f"{record.organisation} is not defined",
                     f"/{group}/{index}",
                 )
-    public_keys = [
-        *(key.public_key for key in genesis.keys),
-        *(node.public_key for node in genesis.nodes),
-        *(validator.public_key for validator in genesis.validators),
-    ]
-    for public_key in public_keys:
-        check_public_key(public_key)
+
+
+def _check_validators(genesis: Genesis) -> None:
+    """Each validator has a validator node of its own: a node holds one key that votes."""
+    ValidatorSet(genesis.validators)
     names = {node.name for node in genesis.nodes if node.role is NodeRole.VALIDATOR}
     for index, validator in enumerate(genesis.validators):
         if validator.node not in names:
@@ -114,7 +127,7 @@ def check_genesis(genesis: Genesis) -> None:
                 f"no validator node is called {validator.node}",
                 f"/validators/{index}",
             )
-    ValidatorSet(genesis.validators)
+    _check_unique("validators", [validator.node for validator in genesis.validators])
 
 
 def _check_unique(group: str, names: Sequence[str | bytes]) -> None:

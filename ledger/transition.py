@@ -114,6 +114,7 @@ def apply_block(
         LedgerError: `block.*` or `transaction.*`: the block is invalid, for ever.
     """
     check_place(tip, block)
+    check_size(block.transactions, tip.parameters)
     transactions = []
     for raw in block.transactions:
         transactions.append(open_transaction(raw, opened))
@@ -134,7 +135,8 @@ def execute(
         LedgerError: a transaction that may not stand in this block (scope, replay, twice), or sizes.
     """
     height = Height(tip.header.height + 1)
-    check_size(transactions, tip.parameters)
+    raws = tuple(transaction.raw for transaction in transactions)
+    check_size(raws, tip.parameters)
     overlay = Overlay(tip.world)
     quotas = Quotas(tip.parameters)
     ids: dict[TxId, None] = {}
@@ -150,7 +152,6 @@ def execute(
     quotas.write(overlay)
     REPLAYS.put(overlay, replay_slot(height, tip.parameters), Replays(height, tuple(ids)))
     layer = Layer(tip.world, overlay.writes, frozenset(ids))
-    raws = tuple(transaction.raw for transaction in transactions)
     events = [commitment for receipt in receipts for commitment in receipt.events]
     header = Header(
         version=HEADER_VERSION,
@@ -249,8 +250,8 @@ def open_transaction(raw: bytes, opened: Mapping[bytes, Transaction]) -> Transac
     return transaction
 
 
-def check_size(transactions: Sequence[Transaction], parameters: Parameters) -> None:
-    """Refuse more than a block may hold.
+def check_size(transactions: Sequence[bytes], parameters: Parameters) -> None:
+    """Refuse more than a block may hold, by count and by the sum of the transactions' bytes.
 
     Raises:
         LedgerError: `block.too_many_transactions`, `block.too_large`.
@@ -260,7 +261,7 @@ def check_size(transactions: Sequence[Transaction], parameters: Parameters) -> N
             "block.too_many_transactions",
             f"{len(transactions)}, at most {parameters.block_transactions_max} are allowed",
         )
-    size = sum(len(transaction.raw) for transaction in transactions)
+    size = sum(len(raw) for raw in transactions)
     if size > parameters.block_bytes_max:
         raise LedgerError(
             "block.too_large", f"{size} bytes, at most {parameters.block_bytes_max} are allowed"

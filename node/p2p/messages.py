@@ -13,10 +13,10 @@ from typing import Annotated, Final, cast
 from msgspec import Meta
 
 from ledger.block import CERTIFICATE_BYTES_MAX
+from ledger.block import ENCODED_BYTES_MAX as BLOCK_MESSAGE_BYTES_MAX
 from ledger.codec import Canonical, decode, encode
 from ledger.errors import LedgerError
 from ledger.types import (
-    BLOCK_BYTES_MAX,
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
     TRANSACTION_BYTES_MAX,
@@ -32,7 +32,6 @@ BATCH_BYTES_MAX: Final = 2 * TRANSACTION_BYTES_MAX  # a full batch below one tra
 CONSENSUS_BYTES_MAX: Final = (
     17 * CERTIFICATE_BYTES_MAX
 )  # a proposal, its parent's certificate, 16 nullifications
-BLOCK_MESSAGE_BYTES_MAX: Final = BLOCK_BYTES_MAX + CERTIFICATE_BYTES_MAX + 4096
 BLOCKS_COUNT_MAX: Final = 128
 BLOCKS_BYTES_MAX: Final = (
     BLOCK_MESSAGE_BYTES_MAX + CERTIFICATE_BYTES_MAX + 4096

@@ -12,13 +12,20 @@ from typing import Annotated, Final, TypeVar
 
 from msgspec import Meta
 
-from ledger.block import CERTIFICATE_BYTES_MAX, Block, Header, block_id, certificate_hash, transactions_root
+from ledger.block import (
+    CERTIFICATE_BYTES_MAX,
+    ENCODED_BYTES_MAX,
+    Block,
+    Header,
+    block_id,
+    certificate_hash,
+    transactions_root,
+)
 from ledger.codec import Canonical, decode, encode
 from ledger.errors import LedgerError
 from ledger.merkle import log
 from ledger.receipt import Receipt, receipt_bytes
 from ledger.types import (
-    BLOCK_BYTES_MAX,
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
     BlockId,
@@ -307,7 +314,7 @@ class BlockStore:
 
     def _block(self, height: Height) -> Block:
         _, header = self._header(height)
-        body = self._decoded(_BODY, height, _Body, BLOCK_BYTES_MAX + CERTIFICATE_BYTES_MAX + 4096)
+        body = self._decoded(_BODY, height, _Body, ENCODED_BYTES_MAX)
         if (
             transactions_root(body.transactions) != header.transactions_root
             or certificate_hash(body.last_certificate) != header.last_certificate_hash
