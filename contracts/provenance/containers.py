@@ -75,23 +75,22 @@ def effective(find: Find, item_id: str, item: Item) -> Effective:
     return Effective(outermost_id, outermost.custody, sighting, status)
 
 
-def pack(recording: Recording, child_id: str, child: Item, parent_id: str, parent: Item) -> bool:
-    """Put a thing into a container; whether it is inside now.
+def pack(recording: Recording, child_id: str, child: Item, parent_id: str, parent: Item) -> None:
+    """Put a thing into a container, where there is room.
 
     A thing that is inside another one is taken out of it first. An event that is older than the
     thing's last packing or unpacking changes nothing.
     """
     if recording.time_ms < child.containment.since_ms or child.containment.parent == parent_id:
-        return child.containment.parent == parent_id
+        return
     if not _is_room(recording, child_id, child, parent_id):
-        return False
+        return
     if child.containment.parent:
         recording.flag(FlagCode.CONTAINER_HAS_PARENT, child_id)
         take_out(recording, child_id, child)
     page = list_child(recording.register, parent_id, parent, Child(child_id, None))
     child.containment = Containment(parent_id, page, recording.time_ms)
     _raise_levels(recording.register, parent_id, parent, child.contents.levels + 1)
-    return True
 
 
 def take_out(recording: Recording, child_id: str, child: Item) -> None:

@@ -97,7 +97,7 @@ def _unpack_all(recording: Recording, container_id: str) -> None:
     assert container is not None, "the event named it"
     members: list[Member] = []
     for entry in tuple(containers.entries(recording.register, container_id, container)):
-        child = recording.meet(entry.id, Part.UNPACKED, is_quantity=entry.uom is not None)
+        child = recording.meet(entry.id, Part.UNPACKED)
         if entry.uom is None:
             _unpack_thing(recording, entry.id, child, container_id)
             members.append(Member(entry.id, None, None))

@@ -291,5 +291,5 @@ class BooksMachine(RuleBasedStateMachine):
             assert len(page.lines) == page.total == len(commitments)
 
 
-BooksMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
+BooksMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40)
 TestBooks = BooksMachine.TestCase

@@ -7,7 +7,9 @@ from itertools import pairwise
 import pytest
 
 from contracts.provenance.containers import DEPTH_MAX
-from contracts.provenance.items import ItemKind, ItemStatus
+from contracts.provenance.events import EventKey
+from contracts.provenance.items import ITEMS, ItemKind, ItemStatus
+from contracts.provenance.links import Member, link_of
 from contracts.provenance.queries import contents
 from contracts.provenance.register import PAGE_CHILDREN
 from tests.contracts.provenance.events import (
@@ -73,6 +75,9 @@ class TestPacking:
         assert (books.see(BOX).children, inside(books, BOX)) == (0, [])
         assert books.loose(LOT, "farm") == "100"
         assert [books.see(each).history.event_count for each in (*UNITS, LOT)] == [n + 1 for n in counts]
+        link = link_of(books.state, EventKey(books.height, 0, 0))
+        assert link is not None
+        assert link.left == (*(Member(each, None, None) for each in UNITS), Member(LOT, "40", "KGM"))
 
     def test_contents_at_any_nesting(self, books: Books) -> None:
         """Depth first, in packing order, with exact quantities; a depth bound says what it leaves off."""
@@ -91,6 +96,33 @@ class TestPacking:
         shallow = contents(books.state, PALLET, 1)
         assert ([each.id for each in shallow.contents], shallow.is_complete) == ([UNITS[3], BOX], False)
 
+    def test_places_follow_packing_and_looking(self, books: Books) -> None:
+        """Container, content and lot are where the event says, also when they are only looked at."""
+        here, there = {"id": SITES["farm"]}, {"id": SITES["farm"] + "/254/store"}
+        books.clean("farm", pack(20, BOX, UNITS[0], q=[amount(LOT, 1)], bizLocation=here))
+        assert [books.see(each).place for each in (BOX, UNITS[0], LOT)] == [here["id"]] * 3
+        seen = {"parentID": BOX, "childEPCs": [UNITS[0], UNITS[1]], "childQuantityList": [amount(LOT, 1)]}
+        books.capture("farm", event("AggregationEvent", "OBSERVE", 30, bizLocation=there, **seen))
+        assert [books.see(each).place for each in (BOX, UNITS[1], LOT)] == [there["id"]] * 3
+        books.clean("farm", unpack(40, BOX, disposition="active", bizLocation=here))
+        assert [books.see(each).place for each in (BOX, UNITS[0], LOT)] == [here["id"]] * 3
+        assert books.see(UNITS[0]).disposition == "active"
+
+    def test_whoever_opens_an_inner_box_has_what_was_in_it(self, books: Books) -> None:
+        """The pallet around it stays with its holder; what came out is at the one who took it."""
+        books.clean("farm", pack(20, BOX, UNITS[0]), pack(21, PALLET, BOX))
+        assert books.flagged("packer", unpack(30, BOX, UNITS[0])) == ["custody.not_holder"]
+        assert (books.see(UNITS[0]).custody.holder, books.see(BOX).custody.holder) == ("packer", "farm")
+
+    def test_packing_takes_over_what_is_packed(self, books: Books) -> None:
+        """A loose unit of somebody else is flagged; one in a container of one's own is not."""
+        assert books.flagged("packer", pack(20, sscc("packer", 1), UNITS[0])) == ["custody.not_holder"]
+        books.clean("packer", unpack(30, sscc("packer", 1), UNITS[0]))
+        assert books.see(UNITS[0]).custody.holder == "packer"
+        books.clean("farm", pack(40, BOX, UNITS[1]), ship(41, BOX, to="packer"))
+        books.clean("packer", receive(42, BOX))
+        assert books.flagged("packer", pack(43, sscc("packer", 2), UNITS[1])) == ["container.has_parent"]
+
     def test_a_case_with_a_serial_becomes_a_container(self, books: Books) -> None:
         """Anything may hold things, whatever its identifier says."""
         books.clean("farm", pack(20, UNITS[0], UNITS[1]))
@@ -101,6 +133,9 @@ class TestPacking:
         many = [unit("farm", f"m{number}") for number in range(3 * PAGE_CHILDREN + 5)]
         books.clean("farm", commission(20, *many), pack(21, BOX, *many))
         assert inside(books, BOX) == many
+        record = ITEMS.get(books.state, BOX.encode())
+        assert record is not None
+        assert record.contents.pages == 4
         books.clean("farm", unpack(30, BOX, *many[: 2 * PAGE_CHILDREN]))
         assert inside(books, BOX) == many[2 * PAGE_CHILDREN :]
         books.clean("farm", pack(40, BOX, many[0]))
@@ -190,6 +225,12 @@ class TestFlags:
         books.clean("packer", objects("DELETE", 50, UNITS[0], BOX, bizStep="destroying"))
         assert books.see(UNITS[0]).status is books.see(UNITS[1]).status is ItemStatus.DESTROYED
 
+    def test_a_lot_among_things_seen_inside(self, books: Books) -> None:
+        """It has no single container to be in."""
+        books.clean("farm", pack(20, BOX, UNITS[0]))
+        seen = {"parentID": BOX, "childEPCs": [UNITS[0], LOT]}
+        books.clean("farm", event("AggregationEvent", "OBSERVE", 30, **seen))
+
     def test_a_quantity_left_open(self, books: Books) -> None:
         """An unspecified amount can't be booked: flagged, and the books stay."""
         assert books.flagged("farm", pack(20, BOX, q=[amount(LOT)])) == ["lot.unspecified_quantity"]
@@ -223,6 +264,21 @@ class TestLate:
         books.clean("farm", pack(40, BOX, UNITS[0]))
         assert books.flagged("farm", ship(30, UNITS[0], to="packer")) == ["time.before_last"]
         assert books.see(UNITS[0]).parent == BOX
+        record = ITEMS.get(books.state, UNITS[0].encode())
+        assert record is not None
+        assert record.custody.recipient is None
+
+    def test_an_act_at_the_time_of_the_packing(self, books: Books) -> None:
+        """Of events at one time the later captured is the later one."""
+        books.clean("farm", pack(40, BOX, UNITS[0]))
+        assert books.flagged("farm", ship(40, UNITS[0], to="packer")) == ["container.not_unpacked"]
+        assert books.see(UNITS[0]).parent == ""
+
+    def test_unpacking_at_the_time_of_the_receipt(self, books: Books) -> None:
+        """Received and unpacked in one breath: the unit is the receiver's."""
+        books.clean("farm", pack(20, BOX, UNITS[0]), ship(30, BOX, to="packer"))
+        books.clean("packer", receive(40, BOX), unpack(40, BOX, UNITS[0]))
+        assert books.see(UNITS[0]).custody.holder == "packer"
 
 
 class TestEnds:

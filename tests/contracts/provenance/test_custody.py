@@ -129,6 +129,16 @@ class TestThings:
         assert "custody.not_holder" in books.flagged("packer", acts[kind])
         assert custody(books, box) == ("packer", None)
 
+    def test_packed_and_shipped_at_once(self, books: Books) -> None:
+        """An aggregation at shipping packs and sends; one at receiving takes in."""
+        box = sscc("farm", 1)
+        destination = [{"type": "possessing_party", "destination": party("packer")}]
+        books.clean("farm", pack(20, box, UNIT) | {"bizStep": "shipping", "destinationList": destination})
+        assert custody(books) == ("farm", "packer")
+        fields = {"parentID": box, "childEPCs": [UNIT], "bizStep": "receiving"}
+        books.clean("packer", event("AggregationEvent", "OBSERVE", 30, **fields))
+        assert custody(books) == ("packer", None)
+
     def test_looking_is_free(self, books: Books) -> None:
         """A carrier or an inspector that only observes takes nothing over and raises nothing."""
         books.clean("farm", ship(20, UNIT, to="packer"))
@@ -176,7 +186,7 @@ class TestLots:
 
     def on_its_way(self, books: Books, to: str) -> str:
         for holding in books.see(LOT).holdings:
-            if holding.custody.recipient == to:
+            if (holding.custody.recipient, holding.container) == (to, ""):
                 return f"{holding.quantity:f}"
         return "0"
 
@@ -239,3 +249,14 @@ class TestLots:
         assert books.loose(LOT, "packer") == "0"
         (packed,) = [holding for holding in books.see(LOT).holdings if holding.container]
         assert (packed.container, packed.custody.holder, packed.quantity) == (box, "packer", 100)
+
+    def test_a_lot_beside_a_container_moves_by_itself(self, books: Books) -> None:
+        """Only what is in the container, in that unit, rides; what was taken out before does not."""
+        box, empty = sscc("farm", 1), sscc("farm", 2)
+        books.clean("farm", commission(11, q=[amount(LOT, 9, None)]), pack(20, box, q=[amount(LOT, 9, None)]))
+        books.clean("farm", ship(30, box, q=[amount(LOT, 100)], to="packer"))
+        assert (books.loose(LOT, "farm"), self.on_its_way(books, "packer")) == ("700", "100")
+        quantity = [amount(LOT, 50)]
+        books.clean("farm", pack(40, empty, q=quantity), unpack(41, empty, q=quantity))
+        books.clean("farm", ship(42, empty, q=quantity, to="shop"))
+        assert (books.loose(LOT, "farm"), self.on_its_way(books, "shop")) == ("650", "50")
