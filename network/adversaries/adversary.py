@@ -1,0 +1,112 @@
+"""What a lie may do, and the hands it has.
+
+An adversary runs a puppet: an honest machine that keeps it in step with the others. The lie
+stands between the puppet and the wire. It may swallow what the puppet says, say something else,
+say more, and sign whatever it likes: its signing keeps no record and no promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from ledger.block import Block
+from ledger.consensus.messages import Message
+from ledger.consensus.state import State
+from ledger.crypto import KeyPair
+from ledger.types import BlockId, ChainId, Epoch, View
+from ledger.validators import ValidatorSet, leader
+from ledger.vote import (
+    Certificate,
+    Proposal,
+    SignedProposal,
+    SignedVote,
+    Vote,
+    VoteKind,
+    sign_proposal,
+    sign_vote,
+)
+from network.simulator.chain import Chain, block_on
+
+EPOCH: Final = Epoch(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What an adversary has: a key, a place in the set, a wire, and all that its puppet knows.
+
+    `say` sends a message to one peer, past the lie. `archive` are certificates that the same keys
+    signed on another chain and in another epoch.
+    """
+
+    index: int
+    key: KeyPair
+    chain_id: ChainId
+    validators: ValidatorSet
+    random: Random
+    state: Callable[[], State]
+    chain: Callable[[], Chain]
+    wall_ms: Callable[[], int]
+    say: Callable[[int, Message], None]
+    archive: tuple[Certificate, ...]
+
+    @property
+    def others(self) -> Iterator[int]:
+        """All other validators."""
+        return (index for index in range(len(self.validators)) if index != self.index)
+
+    def leader(self, view: View) -> int:
+        """Who leads a view."""
+        return leader(self.chain_id, EPOCH, view, self.validators)
+
+    def vote(self, view: int, kind: VoteKind, block: bytes | None) -> SignedVote:
+        """A vote of its own, whatever it voted before."""
+        vote = Vote(self.chain_id, EPOCH, view, kind, block)
+        return SignedVote(vote, self.index, sign_vote(self.key, vote))
+
+    def proposal(self, view: int, parent_view: int, block: bytes) -> SignedProposal:
+        """A proposal of its own, whatever it proposed before."""
+        proposal = Proposal(self.chain_id, EPOCH, view, parent_view, block)
+        return SignedProposal(proposal, self.index, sign_proposal(self.key, proposal))
+
+    def block_on(self, parent: BlockId) -> Block | None:
+        """A valid block on a parent that the puppet holds, unlike any that others build."""
+        chain = self.chain()
+        below = chain.body(parent)
+        if below is None:
+            return None
+        own = b"liar" + self.random.randbytes(8)
+        time_ms = max(below.header.time_ms + 1, self.wall_ms())
+        block = block_on(below.header, time_ms, b"", (own,))
+        chain.keep(block)
+        return block
+
+
+class Adversary:
+    """The honest puppet's mouth: passes everything on. Each lie overrides what it needs."""
+
+    def __init__(self, hands: Hands) -> None:
+        self.hands = hands
+        self.lies = 0
+
+    def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:
+        """What this peer gets in place of what the puppet says."""
+        return (message,)
+
+    def heard(self, sender: int, message: Message) -> None:
+        """A message came to the puppet."""
+
+    def moment(self) -> None:
+        """Some time has passed: the chance to speak unasked."""
+
+    def tell(self, receiver: int, message: Message) -> None:
+        """Say something that the puppet never would."""
+        self.lies += 1
+        self.hands.say(receiver, message)
+
+    def tell_all(self, message: Message) -> None:
+        """Tell everyone the same."""
+        for receiver in self.hands.others:
+            self.tell(receiver, message)

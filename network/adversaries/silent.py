@@ -1,0 +1,31 @@
+"""Silent: says nothing, or nothing of one kind, or nothing to some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ledger.consensus.messages import Message, ProposalMessage, VotesMessage
+from network.adversaries.adversary import Adversary, Hands
+
+
+class Silent(Adversary):
+    """Swallows by one of four habits: everything, proposals, votes, or what goes to some peers."""
+
+    def __init__(self, hands: Hands) -> None:
+        super().__init__(hands)
+        self._habit = hands.random.randrange(4)
+        others = list(hands.others)
+        self._shunned = frozenset(hands.random.sample(others, (len(others) + 1) // 2))
+
+    def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:
+        """Nothing, where the habit says so."""
+        is_swallowed = (
+            self._habit == 0
+            or (self._habit == 1 and isinstance(message, ProposalMessage))
+            or (self._habit == 2 and isinstance(message, VotesMessage))
+            or (self._habit == 3 and receiver in self._shunned)
+        )
+        if not is_swallowed:
+            return (message,)
+        self.lies += 1
+        return ()

@@ -1,0 +1,354 @@
+"""One run: a network made from a plan, its faults, its recovery, and the verdict.
+
+Four phases: faults, until the planned time; recovery, until every honest node has committed
+PROGRESS_HEIGHTS more; then the clients fall silent and the chain has to settle; then it has to
+stay quiet. A run in which nothing was committed, no fault hit anything or the adversary told no
+lie has shown nothing, and fails.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+from pathlib import PurePath
+from random import Random
+from typing import Final
+
+from ledger.block import block_id
+from ledger.codec import encode
+from ledger.consensus.machine import Consensus
+from ledger.consensus.signer import Signer, first_record
+from ledger.consensus.timeouts import ConsensusParameters
+from ledger.crypto import KeyPair, key_pair
+from ledger.types import ZERO_HASH, ChainId, Epoch
+from ledger.validators import Validator, ValidatorSet
+from ledger.vote import Certificate, Vote, VoteKind, sign_vote
+from network.adversaries.adversary import EPOCH
+from network.adversaries.cast import CAST
+from network.simulator.chain import base_block, digest
+from network.simulator.disk import Disk, base_of
+from network.simulator.faults import ClockJump, Crash, Cut, Incident, SlowDisk, Storm
+from network.simulator.lying_node import LyingNode
+from network.simulator.mail import Mail
+from network.simulator.node import CrashPoint, SimulatedNode, Surroundings
+from network.simulator.oracle import Oracle
+from network.simulator.report import RunReport
+from network.simulator.scenario import Plan, plan_of, scenario_of
+from network.simulator.scheduler import Scheduler, SchedulerOverrun
+from network.simulator.wire import Wire
+
+PROGRESS_HEIGHTS: Final = 5
+PROGRESS_MS_MAX: Final = 60_000  # four times the longest delay that a view allows for
+SETTLE_MS_MAX: Final = 30_000
+QUIET_MS: Final = 6_000  # more than one beacon, far less than a heartbeat
+CRASH_PATIENCE_MS: Final = 400  # a doomed node that writes nothing for so long is killed where it stands
+LOOK_MS: Final = 500  # how often memory is measured
+ARCHIVE_VIEWS: Final = 48
+
+# What a machine may remember: votes, certificates, rounds and blocks above the last final view. It follows
+# the views since then; a fault phase of seconds holds few, the window for the future 64 of one liar.
+REMEMBERED_MAX: Final = 1_500
+
+GENERATION: Final = b"simulated host.."
+
+
+@cache
+def keys_of(count: int) -> tuple[KeyPair, ...]:
+    """The keys of the simulated validators: public knowledge."""
+    return tuple(key_pair(bytes([index + 1]) * 32) for index in range(count))
+
+
+@cache
+def validators_of(stakes: tuple[int, ...]) -> ValidatorSet:
+    """The set with these stakes."""
+    pairs = zip(keys_of(len(stakes)), stakes, strict=True)
+    return ValidatorSet(
+        tuple(Validator(key.public, stake, f"node-{index}") for index, (key, stake) in enumerate(pairs))
+    )
+
+
+@cache
+def archive_of(chain_id: ChainId, stakes: tuple[int, ...]) -> tuple[Certificate, ...]:
+    """Good certificates of the same keys, on another chain and in another epoch of this one."""
+    other = ChainId(digest(b"another chain", chain_id))
+    places = ((other, EPOCH), (chain_id, Epoch(1)))
+    votes = []
+    for view in range(1, ARCHIVE_VIEWS + 1):
+        block = digest(b"another block", view.to_bytes(4, "big"))
+        for chain, epoch in places:
+            kind = list(VoteKind)[(view + epoch) % 3]
+            votes.append(Vote(chain, epoch, view, kind, None if kind is VoteKind.NULLIFY else block))
+    keys = keys_of(len(stakes))
+    return tuple(
+        Certificate(vote, tuple((index, sign_vote(key, vote)) for index, key in enumerate(keys)))
+        for vote in votes
+    )
+
+
+def run_seed(seed: int, nodes: int, scenario: str) -> RunReport:
+    """Run one seed of a scenario.
+
+    Raises:
+        LedgerError: `sim.unknown_scenario`, `sim.nodes`.
+    """
+    return Laboratory(plan_of(seed, nodes, scenario_of(scenario))).run()
+
+
+class Laboratory:
+    """One network under one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._scheduler = Scheduler()
+        self._faults: Counter[str] = Counter()
+        self._wire = Wire(self._scheduler, self._random("wire"), plan.weather, self._faults)
+        self._validators = validators_of(plan.stakes)
+        self._chain_id = ChainId(digest(b"simulated chain", bytes([plan.seed % 8])))
+        self._base = base_block(self._chain_id)
+        self.oracle = Oracle(self._validators, self._chain_id, plan.honest, block_id(self._base.header))
+        self._around = Surroundings(
+            scheduler=self._scheduler,
+            validators=self._validators,
+            make_machine=self._make_machine,
+            carry=self._carry,
+            crashed=self._note_crash,
+            nodes=len(plan.stakes),
+        )
+        self.nodes = [self._make_node(index) for index in range(len(plan.stakes))]
+        self._clients = self._random("clients")
+        self._are_clients_silent = False
+        self._transactions = 0
+        self._most_remembered = 0
+        self._recovery_ms = 0
+
+    @property
+    def honest(self) -> list[SimulatedNode]:
+        """The nodes that keep the rules."""
+        return [self.nodes[index] for index in self._plan.honest]
+
+    def _random(self, purpose: str) -> Random:
+        plan = self._plan
+        return Random(f"{plan.seed}/{len(plan.stakes)}/{plan.scenario.name}/{purpose}")
+
+    def _make_machine(self, index: int) -> Consensus:
+        signer = Signer(self._chain_id, keys_of(len(self._plan.stakes))[index], GENERATION)
+        parameters = ConsensusParameters()
+        return Consensus(self._chain_id, EPOCH, self._validators, parameters, self._base.header, signer)
+
+    def _make_node(self, index: int) -> SimulatedNode:
+        key = keys_of(len(self._plan.stakes))[index]
+        disk = Disk([base_of(self._base)], [first_record(self._chain_id, key.public, GENERATION, EPOCH)])
+        random = self._random(f"node {index}")
+        if index != self._plan.liar:
+            return SimulatedNode(self._around, index, disk, random, self.oracle)
+        archive = archive_of(self._chain_id, self._plan.stakes)
+        lie = CAST[self._plan.lie]
+        return LyingNode(self._around, index, disk, random, lie, key, self._chain_id, archive)
+
+    # --- the run ---------------------------------------------------------------------
+
+    def run(self) -> RunReport:
+        """Run the plan to its end; answer what came of it."""
+        try:
+            self._run_phases()
+        except SchedulerOverrun as overrun:
+            self.oracle.violated("overrun", str(overrun))
+        except (AssertionError, KeyError, IndexError, ValueError, TypeError, AttributeError) as bug:
+            # A bug of the code under test is a finding with a seed, not the end of a campaign.
+            self.oracle.violated("bug", f"{type(bug).__name__}: {bug} {_place_of(bug)}")
+        self._judge_emptiness()
+        return self._report()
+
+    def _run_phases(self) -> None:
+        scheduler, plan = self._scheduler, self._plan
+        for node in self.nodes:
+            scheduler.later(self._clients.randint(0, 50), node.start)
+        for incident in plan.incidents:
+            self._schedule(incident)
+        scheduler.later(100, self._submit)
+        scheduler.later(LOOK_MS, self._look)
+        scheduler.run(plan.faults_end_ms, lambda: False)
+        self._recover()
+        self._settle()
+
+    def _recover(self) -> None:
+        """After the last fault every honest node must commit so many more heights in bounded time."""
+        goal = max(node.height for node in self.honest) + PROGRESS_HEIGHTS
+        began_ms = self._scheduler.now_ms
+        is_there = self._scheduler.run(
+            began_ms + PROGRESS_MS_MAX, lambda: all(node.height >= goal for node in self.honest)
+        )
+        self._recovery_ms = self._scheduler.now_ms - began_ms
+        if not is_there:
+            heights = [node.height for node in self.nodes]
+            self.oracle.violated(
+                "progress", f"heights {heights} {PROGRESS_MS_MAX} ms after the last fault, goal {goal}"
+            )
+
+    def _settle(self) -> None:
+        """With silent clients all honest nodes agree on one head with nothing waiting, and rest there."""
+        self._are_clients_silent = True
+        began_ms = self._scheduler.now_ms
+        if not self._scheduler.run(began_ms + SETTLE_MS_MAX, self._is_settled):
+            heights = [node.height for node in self.nodes]
+            waiting = [len(node.chain.waiting) for node in self.nodes]
+            self.oracle.violated("progress", f"not settled: heights {heights}, waiting {waiting}")
+            return
+        before = max(node.height for node in self.honest)
+        self._scheduler.run(self._scheduler.now_ms + QUIET_MS, lambda: False)
+        after = max(node.height for node in self.honest)
+        if after > before + 2:
+            self.oracle.violated("quiet", f"{after - before} blocks with nothing to say")
+
+    def _is_settled(self) -> bool:
+        heads = {node.disk.head.block_id for node in self.honest}
+        return len(heads) == 1 and not any(node.chain.waiting for node in self.honest)
+
+    # --- what happens from outside -------------------------------------------------------
+
+    def _submit(self) -> None:
+        """A client hands a transaction to some node that is up."""
+        if self._are_clients_silent:
+            return
+        up = [node for node in self.honest if node.is_up]
+        if up:
+            self._transactions += 1
+            transaction = digest(b"transaction", self._transactions.to_bytes(8, "big"))[:16]
+            self._clients.choice(up).submit(transaction)
+        self._scheduler.later(self._plan.transaction_every_ms, self._submit)
+
+    def _carry(self, sender: int, receiver: int, mail: Mail) -> None:
+        self._scheduler.note(b"%d>%d " % (sender, receiver) + mail.trace())
+        self._wire.carry(sender, receiver, mail, self._deliver)
+
+    def _deliver(self, sender: int, receiver: int, mail: Mail) -> None:
+        self._scheduler.note(b"%d<%d" % (receiver, sender))
+        self.nodes[receiver].deliver(sender, mail)
+
+    def _note_crash(self, index: int, is_torn: bool) -> None:
+        self._scheduler.note(b"crash %d %d" % (index, is_torn))
+        self._faults["crash"] += 1
+        self._faults["torn write"] += is_torn
+
+    def _look(self) -> None:
+        """Memory above the last final view is bounded."""
+        for node in self.honest:
+            if node.machine is None:
+                continue
+            state = node.machine.state
+            above = state.certificates.above(state.certificates.final_view)
+            kept = (state.tally, state.blocks.all(), above, state.rounds, node.disk.records)
+            remembered = sum(len(each) for each in kept)
+            if remembered > REMEMBERED_MAX >= self._most_remembered:
+                self.oracle.violated("memory", f"node {node.index} remembers {remembered} things")
+            self._most_remembered = max(self._most_remembered, remembered)
+        self._scheduler.later(LOOK_MS, self._look)
+
+    # --- faults ----------------------------------------------------------------------------
+
+    def _schedule(self, incident: Incident) -> None:
+        self._scheduler.at(incident.at_ms, lambda: self._inflict(incident))
+
+    def _inflict(self, incident: Incident) -> None:
+        scheduler, what = self._scheduler, incident.what
+        scheduler.note(repr(incident).encode())
+        match what:
+            case Storm(weather):
+                self._wire.weather = weather
+                scheduler.at(incident.until_ms, self._clear_up)
+            case Cut(links):
+                self._wire.cut(links)
+                scheduler.at(incident.until_ms, lambda: self._mend(links))
+            case Crash(victims, point):
+                for index in victims:
+                    self._doom(self.nodes[index], point, incident.until_ms)
+            case SlowDisk(index, sync_ms_max):
+                self._slow_down(self.nodes[index], sync_ms_max, incident.until_ms)
+            case ClockJump(index, ahead_ms):
+                self._faults["clock"] += 1
+                node = self.nodes[index]
+                node.wall_ahead_ms = ahead_ms
+                scheduler.at(incident.until_ms, lambda: setattr(node, "wall_ahead_ms", 0))
+
+    def _clear_up(self) -> None:
+        self._wire.weather = self._plan.weather
+
+    def _mend(self, links: tuple[tuple[int, int], ...]) -> None:
+        self._wire.mend(links)
+        for sender, receiver in links:
+            if not self._wire.is_cut(sender, receiver):
+                self.nodes[sender].connected(receiver)
+
+    def _slow_down(self, node: SimulatedNode, sync_ms_max: int, until_ms: int) -> None:
+        self._faults["slow disk"] += 1
+        usual, node.sync_ms_max = node.sync_ms_max, sync_ms_max
+        self._scheduler.at(until_ms, lambda: setattr(node, "sync_ms_max", min(usual, 2)))
+
+    def _doom(self, node: SimulatedNode, point: CrashPoint, until_ms: int) -> None:
+        """Kill a node at its next write, or where it stands if it writes nothing; then bring it back."""
+        if not node.is_up:
+            return
+        if point is CrashPoint.NOW:
+            self._kill(node, until_ms)
+            return
+        node.doom = point
+        self._scheduler.later(CRASH_PATIENCE_MS, lambda: self._kill(node, until_ms))
+
+    def _kill(self, node: SimulatedNode, until_ms: int) -> None:
+        if node.is_up:
+            node.crash()
+        self._scheduler.at(max(until_ms, self._scheduler.now_ms + 100), lambda: self._restart(node))
+
+    def _restart(self, node: SimulatedNode) -> None:
+        if node.is_up:
+            return
+        node.start()
+        for other in self.nodes:
+            if other is not node and other.is_up and not self._wire.is_cut(other.index, node.index):
+                other.connected(node.index)
+                node.connected(other.index)
+
+    # --- the verdict ---------------------------------------------------------------------------
+
+    def _judge_emptiness(self) -> None:
+        if not any(node.height for node in self.honest):
+            self.oracle.violated("empty", "nothing was committed")
+        if self._plan.incidents and not sum(self._faults.values()):
+            self.oracle.violated("empty", "no fault hit anything")
+        if self._plan.lie and not self._lies:
+            self.oracle.violated("empty", f"the {self._plan.lie} told no lie")
+
+    @property
+    def _lies(self) -> int:
+        return sum(node.adversary.lies for node in self.nodes if isinstance(node, LyingNode))
+
+    def _report(self) -> RunReport:
+        plan = self._plan
+        for node in self.nodes:
+            self._scheduler.note(encode((node.index, node.height, node.disk.head.block_id or ZERO_HASH)))
+        return RunReport(
+            seed=plan.seed,
+            scenario=plan.scenario.name,
+            stakes=plan.stakes,
+            adversary=plan.lie,
+            adversary_index=plan.liar,
+            heights=tuple(node.height for node in self.nodes),
+            faults=dict(sorted(self._faults.items())),
+            adversary_messages=self._lies,
+            violations=tuple(self.oracle.violations),
+            virtual_ms=self._scheduler.now_ms,
+            recovery_ms=self._recovery_ms,
+            steps=sum(node.steps for node in self.nodes),
+            messages=self._wire.sent,
+            busiest_window=self.oracle.busiest,
+            most_remembered=self._most_remembered,
+            trace_hash=self._scheduler.trace_hash,
+        )
+
+
+def _place_of(bug: BaseException) -> str:
+    """File and line where a bug showed itself."""
+    trace = bug.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"({PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"

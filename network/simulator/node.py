@@ -1,0 +1,456 @@
+"""One simulated node: a driver around the real consensus machine.
+
+It performs effects in order and waits at each `Persist` and `Commit` for the disk; a crash in
+between loses what was not synced and everything that was to follow. Nothing of it survives but
+the disk. Building, checking, fetching and syncing take time and may come to nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from random import Random
+from typing import Final, Protocol, assert_never
+
+from ledger.block import Block, block_id
+from ledger.codec import encode
+from ledger.consensus.events import (
+    Behind,
+    Broadcast,
+    Build,
+    Built,
+    Check,
+    Checked,
+    Commit,
+    Connected,
+    DropRecords,
+    Effect,
+    Entered,
+    Evidence,
+    Fetch,
+    Fetched,
+    Halt,
+    Input,
+    NothingToBuild,
+    OtherEpoch,
+    Peer,
+    Persist,
+    Received,
+    Report,
+    Send,
+    SignerState,
+    Started,
+    Synced,
+    Tick,
+    TransactionsPending,
+    Verdict,
+    WakeAt,
+)
+from ledger.consensus.machine import Consensus
+from ledger.consensus.messages import Message, ProposalMessage
+from ledger.errors import LedgerError
+from ledger.types import BlockId, TimeMs
+from ledger.validators import ValidatorSet
+from ledger.vote import Certificate, verify_certificate
+from network.simulator.chain import WALL_START_MS, Chain
+from network.simulator.disk import Batch, Committed, Disk
+from network.simulator.mail import BodyReply, BodyRequest, ChainReply, ChainRequest, Gossip, Mail, Statement
+from network.simulator.scheduler import Scheduler
+
+WORK_MS_MAX: Final = 3  # building or checking a block takes up to this
+FETCH_TIMEOUT_MS: Final = 300  # then the next source is asked
+GOSSIP_MS: Final = 2_000  # how often waiting transactions are passed on again
+GOSSIP_MAX: Final = 16
+CHAIN_REPLY_MAX: Final = 500  # blocks of one answer
+
+
+class CrashPoint(Enum):
+    """Where the next write to the disk kills the node."""
+
+    NOW = "now"
+    BEFORE_SYNC = "before sync"
+    AFTER_SYNC = "after sync"
+    AFTER_FIRST_SEND = "after first send"
+
+
+class Audience(Protocol):
+    """Who learns what a node does: the oracle of an honest node, nobody of a lying one."""
+
+    def started(self, index: int, disk: Disk) -> None:
+        """A node starts from this disk."""
+
+    def persisted(self, index: int, effect: Persist) -> None:
+        """Records became durable."""
+
+    def said(self, index: int, message: Message, now_ms: int) -> None:
+        """A message is about to leave."""
+
+    def committed(self, index: int, entry: Committed) -> None:
+        """A block became final and durable."""
+
+    def noticed(self, index: int, effect: Report | Evidence | Halt) -> None:
+        """A node accuses somebody, or stops itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all nodes of a run share. `carry` brings mail to another node."""
+
+    scheduler: Scheduler
+    validators: ValidatorSet
+    make_machine: Callable[[int], Consensus]
+    carry: Callable[[int, int, Mail], None]
+    crashed: Callable[[int, bool], None]
+    nodes: int
+
+
+class SimulatedNode:
+    """A validator with a disk. `index` is its place in the set and its name to its peers."""
+
+    def __init__(
+        self, surroundings: Surroundings, index: int, disk: Disk, random: Random, audience: Audience
+    ) -> None:
+        self.index, self.disk = index, disk
+        self.chain = Chain(disk)
+        self.machine: Consensus | None = None
+        self.wall_ahead_ms = 0
+        self.sync_ms_max = 2
+        self.doom: CrashPoint | None = None
+        self.steps = 0
+        self._around = surroundings
+        self._random = random
+        self._audience = audience
+        self._life = 0
+        self._is_writing = False
+        self._inputs: deque[Input] = deque()
+        self._effects: deque[Effect] = deque()
+        self._wake = 0
+        self._fetches: dict[BlockId, deque[Peer]] = {}
+        self._sync_turn = 0
+        self._sync: Certificate | None = None
+        self._is_doomed_to_send = False
+
+    # --- life and death -----------------------------------------------------------------
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the process runs."""
+        return self.machine is not None
+
+    @property
+    def height(self) -> int:
+        """Of the last committed block."""
+        return self.disk.head.block.header.height
+
+    @property
+    def wall_ms(self) -> TimeMs:
+        """What this node's clock shows, in milliseconds since 1970."""
+        return TimeMs(WALL_START_MS + self._around.scheduler.now_ms + self.wall_ahead_ms)
+
+    def start(self) -> None:
+        """Start the process from its disk."""
+        assert not self.is_up
+        self._audience.started(self.index, self.disk)
+        self.chain = Chain(self.disk)
+        self.machine = self._around.make_machine(self.index)
+        head = self.disk.head
+        self.feed(Started(self.wall_ms, head.block.header, head.finalization, tuple(self.disk.records)))
+        self._later(self._random.randint(1, GOSSIP_MS), self._gossip_again)
+
+    def crash(self) -> None:
+        """Kill the process; the disk keeps what it kept."""
+        self._life += 1
+        self.machine, self.doom = None, None
+        self._is_writing = self._is_doomed_to_send = False
+        self._inputs.clear()
+        self._effects.clear()
+        self._fetches.clear()
+        self._sync = None
+        self._around.crashed(self.index, self.disk.crash(self._random))
+
+    def _later(self, delay_ms: int, action: Callable[[], None]) -> None:
+        """Do something later, unless this process is dead by then."""
+        life = self._life
+
+        def act() -> None:
+            if life == self._life:
+                action()
+
+        self._around.scheduler.later(delay_ms, act)
+
+    # --- inputs and effects ---------------------------------------------------------------
+
+    def feed(self, event: Input) -> None:
+        """Queue an input; it is taken when the disk is not busy."""
+        if self.machine is None:
+            return
+        self._inputs.append(event)
+        self._turn()
+
+    def _turn(self) -> None:
+        life = self._life
+        while life == self._life and not self._is_writing:
+            if self._effects:
+                self._perform(self._effects.popleft())
+            elif self._inputs:
+                assert self.machine is not None
+                self.steps += 1
+                effects = self.machine.step(self._around.scheduler.now_ms, self._inputs.popleft())
+                self._effects.extend(effects)
+            else:
+                return
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Persist():
+                self._persist(effect)
+            case Commit():
+                self._commit(effect)
+            case DropRecords(epoch, view):
+                self.disk.drop_records(epoch, view)
+            case Send(peer, message):
+                self.say(int(peer), message)
+            case Broadcast(message):
+                for receiver in range(self._around.nodes):
+                    if receiver != self.index and self.is_up:
+                        self.say(receiver, message)
+            case WakeAt(at_ms):
+                self._wake_at(at_ms)
+            case Report() | Evidence() | Halt():
+                self._audience.noticed(self.index, effect)
+            case Entered() | OtherEpoch() | SignerState():
+                pass
+            case _:
+                self._begin_work(effect)
+
+    def _begin_work(self, effect: Build | Fetch | Check | Behind) -> None:
+        match effect:
+            case Build():
+                self._later(self._random.randint(0, WORK_MS_MAX), lambda: self._build(effect))
+            case Fetch(wanted, sources):
+                self._later(0, lambda: self._fetch(wanted, sources))
+            case Check(wanted):
+                self._later(self._random.randint(0, WORK_MS_MAX), lambda: self._check(wanted))
+            case Behind(finalization):
+                self._later(0, lambda: self._ask_for_chain(finalization))
+            case _:
+                assert_never(effect)
+
+    def _wake_at(self, at_ms: int) -> None:
+        scheduler = self._around.scheduler
+        self._wake += 1
+        wake = self._wake
+
+        def tick() -> None:
+            if wake == self._wake:
+                self.feed(Tick(self.wall_ms))
+
+        self._later(max(0, at_ms - scheduler.now_ms), tick)
+
+    # --- the disk -------------------------------------------------------------------------------
+
+    def _persist(self, effect: Persist) -> None:
+        bodies = tuple((each, self.chain.at_hand[each]) for each in effect.bodies)
+        self._write(
+            Batch(records=effect.records, bodies=bodies),
+            lambda: self._audience.persisted(self.index, effect),
+        )
+
+    def _commit(self, effect: Commit) -> None:
+        body = self.chain.at_hand.get(effect.block_id)
+        if effect.height <= self.height:
+            return  # a sync was faster
+        assert body is not None, "asked to commit a block that is not at hand"
+        self._commit_all((Committed(effect.block_id, body, effect.finalization),), lambda: None)
+
+    def _commit_all(self, entries: tuple[Committed, ...], then: Callable[[], None]) -> None:
+        def synced() -> None:
+            for entry in entries:
+                self._audience.committed(self.index, entry)
+                self.chain.committed(entry.block)
+            if not self.chain.waiting:
+                self._inputs.append(TransactionsPending(False))
+            then()
+
+        self._write(Batch(commits=entries), synced)
+
+    def _write(self, batch: Batch, then: Callable[[], None]) -> None:
+        """Write, wait for the sync, go on; a doomed node dies on the way."""
+        self.disk.write(batch)
+        doom, self.doom = self.doom, None
+        if doom is CrashPoint.BEFORE_SYNC:
+            self.crash()
+            return
+        self._is_writing = True
+
+        def synced() -> None:
+            self._is_writing = False
+            self.disk.sync()
+            then()
+            if doom is CrashPoint.AFTER_SYNC:
+                self.crash()
+                return
+            self._is_doomed_to_send = doom is CrashPoint.AFTER_FIRST_SEND
+            self._turn()
+
+        self._later(self._random.randint(0, self.sync_ms_max), synced)
+
+    # --- the wire ---------------------------------------------------------------------------------
+
+    def say(self, receiver: int, message: Message) -> None:
+        """Send a consensus message; a proposal's body goes along."""
+        self._audience.said(self.index, message, self._around.scheduler.now_ms)
+        self.post(receiver, self.statement(message))
+        if self._is_doomed_to_send:
+            self.crash()
+
+    def statement(self, message: Message) -> Statement:
+        """A message as it goes onto the wire."""
+        body = None
+        if isinstance(message, ProposalMessage):
+            body = self.chain.body(BlockId(message.signed.proposal.block_id))
+        return Statement(message, body)
+
+    def post(self, receiver: int, mail: Mail) -> None:
+        """Give mail to the wire."""
+        if receiver < self._around.nodes:
+            self._around.carry(self.index, receiver, mail)
+
+    def deliver(self, sender: int, mail: Mail) -> None:
+        """Mail arrived."""
+        if not self.is_up:
+            return
+        match mail:
+            case Statement(message, body):
+                if body is not None:
+                    self.chain.keep(body)
+                self.feed(Received(Peer(sender), message))
+            case BodyRequest(wanted):
+                body = self.chain.body(wanted)
+                if body is not None:
+                    self.post(sender, BodyReply(body))
+            case BodyReply(body):
+                identifier = block_id(body.header)
+                if self._fetches.pop(identifier, None) is not None:
+                    self.chain.keep(body)
+                    self.feed(Fetched(body.header))
+            case ChainRequest(after_height, finalization):
+                self._answer_chain(sender, after_height, finalization)
+            case ChainReply(blocks, finalization):
+                self._take_chain(blocks, finalization)
+            case Gossip(transactions):
+                self.admit(transactions)
+            case _:
+                assert_never(mail)
+
+    def connected(self, peer: int) -> None:
+        """A link works again."""
+        self.feed(Connected(Peer(peer)))
+
+    # --- transactions -------------------------------------------------------------------------------
+
+    def submit(self, transaction: bytes) -> None:
+        """A client hands in a transaction; it is passed on at once."""
+        self.admit((transaction,))
+        self._gossip()
+
+    def admit(self, transactions: tuple[bytes, ...]) -> None:
+        """Queue transactions and tell the machine."""
+        if self.chain.admit(transactions):
+            self.feed(TransactionsPending(True))
+
+    def _gossip(self) -> None:
+        waiting = tuple(self.chain.waiting)[:GOSSIP_MAX]
+        if waiting and self.is_up:
+            for receiver in range(self._around.nodes):
+                if receiver != self.index:
+                    self.post(receiver, Gossip(waiting))
+
+    def _gossip_again(self) -> None:
+        self._gossip()
+        self._later(GOSSIP_MS, self._gossip_again)
+
+    # --- building, checking, fetching ---------------------------------------------------------------
+
+    def _build(self, effect: Build) -> None:
+        certificate = b"" if effect.parent_certificate is None else encode(effect.parent_certificate)
+        block = self.chain.build(effect.parent.block_id, self.wall_ms, certificate)
+        if block is None:
+            return  # it lost against a block that became final meanwhile
+        if not block.transactions and not effect.may_be_empty:
+            self.feed(NothingToBuild(effect.view))
+        else:
+            self.feed(Built(effect.view, block.header))
+
+    def _check(self, wanted: BlockId) -> None:
+        body = self.chain.at_hand.get(wanted)
+        is_valid = None if body is None else self.chain.is_valid(body)
+        verdict = {True: Verdict.VALID, False: Verdict.INVALID, None: Verdict.PENDING}[is_valid]
+        self.feed(Checked(wanted, verdict, self.wall_ms))
+
+    def _fetch(self, wanted: BlockId, sources: tuple[Peer, ...]) -> None:
+        body = self.chain.body(wanted)
+        if body is not None:
+            self.chain.keep(body)
+            self.feed(Fetched(body.header))
+        elif wanted in self._fetches:
+            self._fetches[wanted].extend(each for each in sources if each not in self._fetches[wanted])
+        else:
+            self._fetches[wanted] = deque(sources)
+            self._ask_next(wanted)
+
+    def _ask_next(self, wanted: BlockId) -> None:
+        sources = self._fetches.get(wanted)
+        if sources is None:
+            return  # it came
+        body = self.chain.body(wanted)
+        if body is not None:  # it came beside a proposal
+            del self._fetches[wanted]
+            self.feed(Fetched(body.header))
+        elif sources:
+            self.post(int(sources.popleft()), BodyRequest(wanted))
+            self._later(FETCH_TIMEOUT_MS, lambda: self._ask_next(wanted))
+        else:
+            del self._fetches[wanted]  # one round; the machine asks again
+
+    # --- catching up by certificates -----------------------------------------------------------------
+
+    def _ask_for_chain(self, finalization: Certificate) -> None:
+        """Ask one peer after the other, a different one each time that the machine says `Behind`."""
+        self._sync = finalization
+        self._sync_turn += 1
+        offset = 1 + self._sync_turn % (self._around.nodes - 1)
+        self.post((self.index + offset) % self._around.nodes, ChainRequest(self.height, finalization))
+
+    def _answer_chain(self, sender: int, after_height: int, finalization: Certificate) -> None:
+        wanted = self.disk.committed[after_height + 1 : after_height + 1 + CHAIN_REPLY_MAX]
+        last = next((at for at, each in enumerate(wanted) if each.block_id == finalization.block_id), None)
+        if last is not None:
+            blocks = tuple(each.block for each in wanted[: last + 1])
+            self.post(sender, ChainReply(blocks, finalization))
+
+    def _take_chain(self, blocks: tuple[Block, ...], finalization: Certificate) -> None:
+        """Commit what hangs together from our head to the block of a finalization that we asked about."""
+        if self._sync is None or finalization.vote != self._sync.vote or self._is_writing or self._effects:
+            return  # a retry will come when the disk is free
+        around, head = self._around, self.disk.head
+        try:
+            certificate = finalization.vote
+            verify_certificate(finalization, head.block.header.chain_id, 0, around.validators)  # type: ignore[arg-type]
+        except LedgerError:
+            return
+        entries = []
+        parent = head.block_id
+        for body in blocks:
+            if body.header.height <= self.height:
+                continue
+            if body.header.parent_id != parent:
+                return
+            parent = self.chain.keep(body)
+            entries.append(Committed(parent, body, finalization))
+        if not entries or parent != certificate.block_id:
+            return
+        self._sync = None
+        self._commit_all(tuple(entries), lambda: self.feed(Synced(entries[-1].block.header, finalization)))

@@ -1,0 +1,108 @@
+"""What a scenario's name stands for, and what one seed makes of it.
+
+A scenario fixes which families of faults there are and who lies; the seed draws the rest: the
+stakes, who it is that lies, when what goes wrong, how far apart the validators are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from ledger.errors import LedgerError
+from network.simulator.faults import Family, Incident, draw_incidents
+from network.simulator.wire import Weather
+
+FAULTS_MS: Final = 8_000  # how long the fault phase lasts
+NODES_MIN: Final = 4
+NODES_MAX: Final = 16
+
+LIES: Final = ("silent", "equivocator", "usurper", "forger", "replayer")
+
+# Equal and unequal; some totals are multiples of three, where exactly two thirds can be had.
+STAKES: Final = {
+    4: ((1, 1, 1, 1), (3, 3, 2, 2), (2, 2, 1, 1), (5, 4, 3, 3)),
+    7: ((1, 1, 1, 1, 1, 1, 1), (5, 3, 2, 2, 1, 1, 1), (2, 2, 1, 1, 1, 1, 1), (4, 4, 3, 3, 3, 2, 2)),
+}
+
+NEAR: Final = Weather(2, 20)
+APART: Final = Weather(60, 120)
+FAR: Final = Weather(520, 680)  # further apart than the first timers allow for
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """What may go wrong. `lies` are the kinds of adversary the seed chooses from; none: all are honest."""
+
+    name: str
+    says: str
+    families: tuple[Family, ...]
+    lies: tuple[str, ...]
+
+
+_EVERY = tuple(Family)
+SCENARIOS: Final = {
+    each.name: each
+    for each in (
+        Scenario("mixed", "every family of faults and one adversary, its lie by seed", _EVERY, LIES),
+        Scenario("calm", "no faults, no adversary", (), ()),
+        Scenario("faults", "every family of faults, no adversary", _EVERY, ()),
+        Scenario("wire", "loss, duplicates, delay and cuts", (Family.WIRE, Family.PARTITION), ()),
+        Scenario("crash", "crashes and slow disks on a good wire", (Family.CRASH, Family.DISK), ()),
+        *(Scenario(lie, f"every family of faults, and the {lie}", _EVERY, (lie,)) for lie in LIES),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that is decided before a run begins. `liar` is the adversary's index, None if all are honest."""
+
+    seed: int
+    scenario: Scenario
+    stakes: tuple[int, ...]
+    liar: int | None
+    lie: str
+    weather: Weather
+    incidents: tuple[Incident, ...]
+    faults_end_ms: int
+    transaction_every_ms: int
+
+    @property
+    def honest(self) -> tuple[int, ...]:
+        """The indices of all but the adversary."""
+        return tuple(index for index in range(len(self.stakes)) if index != self.liar)
+
+
+def scenario_of(name: str) -> Scenario:
+    """The scenario with this name.
+
+    Raises:
+        LedgerError: `sim.unknown_scenario`.
+    """
+    if name not in SCENARIOS:
+        raise LedgerError("sim.unknown_scenario", f"{name!r}, expected one of {', '.join(SCENARIOS)}")
+    return SCENARIOS[name]
+
+
+def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
+    """What this seed makes of a scenario.
+
+    Raises:
+        LedgerError: `sim.nodes`: outside of NODES_MIN to NODES_MAX.
+    """
+    if not NODES_MIN <= nodes <= NODES_MAX:
+        raise LedgerError("sim.nodes", f"{nodes} nodes, expected {NODES_MIN} to {NODES_MAX}")
+    random = Random(f"{seed}/{nodes}/{scenario.name}/plan")
+    stakes = random.choice(STAKES.get(nodes, ((1,) * nodes,)))
+    liar, lie = None, ""
+    if scenario.lies:
+        lie = scenario.lies[seed % len(scenario.lies)]
+        liar = random.choice([at for at, stake in enumerate(stakes) if 3 * stake < sum(stakes)])
+    honest = tuple(index for index in range(nodes) if index != liar)
+    faults_end_ms = FAULTS_MS if scenario.families else 1
+    incidents = draw_incidents(random, scenario.families, nodes, honest, faults_end_ms)
+    weather = random.choices((NEAR, APART, FAR), (12, 6, 2))[0] if scenario.families else NEAR
+    every_ms = random.choice((400, 700, 1_100))
+    return Plan(seed, scenario, stakes, liar, lie, weather, incidents, faults_end_ms, every_ms)
