@@ -1,0 +1,1 @@
+"""The commands of `farmgate`, one noun a file."""

@@ -1,0 +1,134 @@
+"""`farmgate capture`: record the events of EPCIS documents."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.exit_code import ExitCode
+from cli.failure import Finished
+from cli.group import Command
+from cli.output import Output, printable
+from cli.session import Session, with_session
+
+if TYPE_CHECKING:
+    from cli.capturing import EventFate, FoundEvent
+
+STANDARD_INPUT = "-"
+
+
+@click.command(cls=Command)
+@click.argument(
+    "files",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
+)
+@with_session
+def capture(session: Session, files: tuple[Path, ...]) -> None:
+    """Record the events of EPCIS 2.0 documents (JSON or JSON-LD); "-" reads one from standard input.
+
+    Every file is checked before anything is sent: one mistake, and nothing is recorded. An event that
+    was recorded before is answered with its first recording, so capturing a file twice is harmless.
+    """
+    from cli.capturing import read_events
+
+    events: list[FoundEvent] = []
+    problems: list[EventFate] = []
+    for file in files:
+        found, wrong = read_events(_name(file), _read(file))
+        events += found
+        problems += wrong
+    if problems:
+        tell(session.output, problems)
+        session.output.note(f"nothing was sent: {len(problems)} problems")
+        raise Finished(ExitCode.REJECTED)
+    if session.is_dry_run:
+        count = len(events)
+        session.output.data(
+            {"events": [], "checked": count},
+            lambda: f"{count} events are sound; nothing was sent (--dry-run)",
+        )
+        return
+    tell(session.output, record_events(session, events))
+
+
+def record_events(session: Session, events: Sequence[FoundEvent]) -> list[EventFate]:
+    """Send the events, in order, and answer what became of each.
+
+    Raises:
+        Failure: as `Sender.send`; what was recorded until then has been told.
+    """
+    from cli.capturing import batches, capture_batch
+    from cli.sending import Sender
+
+    told: list[EventFate] = []
+    if not events:
+        return told
+    sender = Sender(session)
+    with session.output.progress("recording events", len(events)) as step:
+        try:
+            for batch in batches(events):
+                told += capture_batch(sender, batch)
+                step(len(batch))
+        except Exception:
+            if told:
+                show(session.output, told)
+                left = len(events) - len(told)
+                session.output.note(f"{left} of {len(events)} events were not recorded; capture them again")
+            raise
+    return told
+
+
+def tell(output: Output, fates: Sequence[EventFate]) -> None:
+    """Say what became of each event.
+
+    Raises:
+        Finished: where any was refused.
+    """
+    show(output, fates)
+    counts = Counter(fate.status for fate in fates)
+    if counts:
+        words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        output.note(f"{len(fates)} events: {words}")
+    if counts["refused"]:
+        raise Finished(ExitCode.REJECTED)
+
+
+def show(output: Output, fates: Sequence[EventFate]) -> None:
+    """Print one line an event, or all as JSON."""
+    output.data(
+        {"events": [fate.readable for fate in fates]},
+        lambda: "\n".join(_line(output, fate) for fate in fates) or "no events",
+    )
+
+
+def _line(output: Output, fate: EventFate) -> str:
+    place = printable(f"{fate.origin.document}#{fate.origin.pointer}")
+    head = f"{output.status(fate.status, 9)}  {place}"
+    if fate.status == "refused":
+        return f"{head}  {printable(fate.message)}  [{fate.code}]"
+    if fate.status == "pending":
+        return f"{head}  in transaction {fate.transaction_id}"
+    words = f"{head}  {printable(fate.event_id)}  height {fate.height}"
+    if fate.status == "duplicate":
+        words += f"  first recorded in {fate.first_transaction_id}"
+    for code, subject in fate.flags:
+        words += f"\n           {output.styled(code, 'yellow')}  {printable(subject)}"
+    return words
+
+
+def _name(file: Path) -> str:
+    return "<stdin>" if str(file) == STANDARD_INPUT else str(file)
+
+
+def _read(file: Path) -> bytes:
+    from contracts.epcis.document import DOCUMENT_BYTES_MAX
+
+    with click.open_file(str(file), "rb") as stream:
+        data: bytes = stream.read(DOCUMENT_BYTES_MAX + 1)
+    return data

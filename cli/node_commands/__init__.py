@@ -1,0 +1,1 @@
+"""The commands of `ledger-node`, one noun a file."""
