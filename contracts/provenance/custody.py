@@ -19,7 +19,7 @@ from contracts.provenance.lots import AccountKind, Amount
 from contracts.provenance.recording import Recording
 from contracts.provenance.register import Register
 
-RIDING_ACCOUNTS_MAX: Final = 256  # accounts looked through for a container that carries the lot
+RIDING_ACCOUNTS_MAX: Final = 256  # accounts of one lot looked through for a container that carries it
 
 
 class Move(Enum):
@@ -114,13 +114,16 @@ def _incoming(register: Register, amount: Amount, recipient: str) -> lots.Accoun
 
 
 def _is_riding(recording: Recording, amount: Amount) -> bool:
-    """Whether the lot is packed, at any depth, in a thing that the event moves as well."""
+    """Whether the lot is packed, at any depth, in a thing that the event moves as well.
+
+    A capture may look so often (`Register.look`); beyond that a quantity counts as loose.
+    """
     if not recording.moved:
         return False
     register = recording.register
     opened = min(amount.lot.accounts, RIDING_ACCOUNTS_MAX)
     for name in lots.account_names(register.state, amount.lot_id, amount.lot.accounts, 0, opened):
-        if name.kind is not AccountKind.PACKED or name.uom != amount.uom:
+        if name.kind is not AccountKind.PACKED or name.uom != amount.uom or not register.look():
             continue
         if lots.quantity_in(register, amount.lot_id, name) <= 0:
             continue

@@ -24,6 +24,8 @@ from ledger.types import Bytes32, Counter
 PARTS_MAX: Final = 20_000  # items of all events of a capture: a pallet of 5,000 packed and unpacked, twice
 PAGE_CHILDREN: Final = 64  # entries of a container listed on one page: 33 kB with the longest identifiers
 
+LOOKS_MAX: Final = 20_000  # accounts read to find what carries a lot: at 3 us each, no capture is slow for it
+
 
 class Child(Canonical):
     """An entry of a container: one thing (`uom` None), or some of a lot in a unit ("" counts pieces)."""
@@ -76,6 +78,7 @@ class Register:
         self._balances: dict[bytes, Balance] = {}
         self._places: dict[str, str | None] = {}
         self._parts = 0
+        self._looks = 0
 
     def count_part(self) -> None:
         """Count one more (item, event) of this capture.
@@ -90,6 +93,11 @@ class Register:
                 f"more than {PARTS_MAX} items over all events, counting what an unpacked container held",
                 "/events",
             )
+
+    def look(self) -> bool:
+        """Count one more account that is only looked at; False where there were too many in this capture."""
+        self._looks += 1
+        return self._looks <= LOOKS_MAX
 
     # --- items --------------------------------------------------------------------
 

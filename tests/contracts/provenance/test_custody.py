@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from contracts.provenance import register
 from tests.contracts.chain import START_MS
 from tests.contracts.provenance.events import (
     SITES,
@@ -249,6 +250,15 @@ class TestLots:
         assert books.loose(LOT, "packer") == "0"
         (packed,) = [holding for holding in books.see(LOT).holdings if holding.container]
         assert (packed.container, packed.custody.holder, packed.quantity) == (box, "packer", 100)
+
+    def test_looking_for_a_carrier_is_bounded(self, books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A capture that would look through very many accounts takes quantities for loose in the end."""
+        monkeypatch.setattr(register, "LOOKS_MAX", 1)
+        box = sscc("farm", 1)
+        books.clean("farm", pack(20, box, q=[amount(LOT, 10)]))
+        twice = [amount(LOT, 1), amount(LOT, 2)]
+        books.clean("farm", ship(30, box, q=twice, to="packer"))
+        assert self.on_its_way(books, "packer") == "2"
 
     def test_a_lot_beside_a_container_moves_by_itself(self, books: Books) -> None:
         """Only what is in the container, in that unit, rides; what was taken out before does not."""
