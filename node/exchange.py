@@ -68,7 +68,7 @@ class Roster:
     """Which connection speaks for which validator; every other node gets a number of its own."""
 
     def __init__(self, validators: ValidatorSet, nodes: Sequence[Node]) -> None:
-        self._observers: dict[bytes, Peer] = {}
+        self._observers: dict[PublicKey, Peer] = {}
         self.update(validators, nodes)
 
     def update(self, validators: ValidatorSet, nodes: Sequence[Node]) -> None:
@@ -80,6 +80,7 @@ class Roster:
             if validator.node in by_name
         }
         self._peers = {key: peer for peer, key in self._keys.items()}
+        self._keys |= {peer: key for key, peer in self._observers.items() if key not in self._peers}
 
     def peer(self, public_key: PublicKey) -> Peer:
         """The number by which consensus knows a node."""
