@@ -1,6 +1,8 @@
 """What an event costs the provenance contract: time to execute, and keys written to the state tree.
 
-Prints one JSON document. Run from the repository: `.venv/bin/python -m bench.provenance [--rounds N]`.
+Prints one JSON document.
+
+    python bench/provenance.py [--rounds 200]
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ import platform
 import sys
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from contracts.provenance.trace import trace
 from tests.contracts.provenance.events import (

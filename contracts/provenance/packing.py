@@ -70,8 +70,7 @@ def _pack_thing(recording: Recording, child_id: str, child: Item, container_id: 
     if child.is_counted:
         recording.flag(FlagCode.LOT_UNSPECIFIED_QUANTITY, child_id)
         return
-    if not child.containment.parent:
-        custody.act(recording, child_id, child)
+    custody.act(recording, child_id, child)
     containers.pack(recording, child_id, child, container_id, container)
 
 

@@ -122,6 +122,9 @@ class TestPacking:
         books.clean("farm", pack(40, BOX, UNITS[1]), ship(41, BOX, to="packer"))
         books.clean("packer", receive(42, BOX))
         assert books.flagged("packer", pack(43, sscc("packer", 2), UNITS[1])) == ["container.has_parent"]
+        books.clean("farm", pack(50, PALLET, UNITS[2]))
+        stolen = books.flagged("packer", pack(51, sscc("packer", 2), UNITS[2]))
+        assert stolen == ["custody.not_holder", "container.has_parent"]
 
     def test_a_case_with_a_serial_becomes_a_container(self, books: Books) -> None:
         """Anything may hold things, whatever its identifier says."""
