@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.types import TxId
 from node.api.metrics import Metrics
@@ -48,6 +48,13 @@ class Settings:
     requests_burst: int = REQUESTS_BURST
 
 
+class Signed(NamedTuple):
+    """When this node signed a capture, and the last height at which it may stand in a block."""
+
+    time_ms: int
+    valid_until: int
+
+
 @dataclass(slots=True)
 class Api:
     """The shared part of the public listener. `home` holds the site's tokens; `now_ms` is the wall clock."""
@@ -62,16 +69,16 @@ class Api:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: TokenKeeper = field(init=False)
     streams_of: dict[str, int] = field(default_factory=dict)
-    captures: OrderedDict[TxId, int] = field(default_factory=OrderedDict)  # when this node signed, in ms
+    captures: OrderedDict[TxId, Signed] = field(default_factory=OrderedDict)
     tracing: asyncio.Lock = field(default_factory=asyncio.Lock)
     waits: int = 0
 
     def __post_init__(self) -> None:
         self.tokens = TokenKeeper(self.home)
 
-    def remember_capture(self, transaction_id: TxId, now_ms: int) -> None:
-        """Note when this node signed a capture; the oldest are forgotten, the chain knows the rest."""
-        self.captures[transaction_id] = now_ms
+    def remember_capture(self, transaction_id: TxId, valid_until: int) -> None:
+        """Note that this node signed a capture now; the oldest are forgotten, the chain knows the rest."""
+        self.captures[transaction_id] = Signed(self.now_ms(), valid_until)
         while len(self.captures) > CAPTURES_REMEMBERED:
             self.captures.popitem(last=False)
 

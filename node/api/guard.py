@@ -13,6 +13,7 @@ import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -29,10 +30,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 TARGET_LENGTH_MAX: Final = 8000
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 STATUS_SERVER_ERROR: Final = 500
+CLIENT_WENT_AWAY: Final = 499  # in counts and log lines: nobody was there to be answered
 
 _LOG = logger("api")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_REQUEST_ID_KEY: Final = web.RequestKey("request_id", str)
 _SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -40,6 +41,16 @@ _SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Passage:
+    """One request on its way through: what its log line and its labels say of it."""
+
+    request_id: str
+    route: str
+    method: str
+    started: float
 
 
 class Buckets:
@@ -109,29 +120,38 @@ class Guard:
         return guard
 
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        started = self._monotonic()
-        request_id = _request_id(request)
-        request[_REQUEST_ID_KEY] = request_id
-        route = route_pattern(request)
+        passage = _Passage(_request_id(request), route_pattern(request), _method(request), self._monotonic())
+        try:
+            response = await self._answer(request, handler, passage)
+            if not response.prepared:
+                response.headers.update(_SECURITY_HEADERS)
+                response.headers["X-Request-Id"] = passage.request_id
+            await self._send(request, response)
+        except asyncio.CancelledError:
+            self._record(request, passage, CLIENT_WENT_AWAY)
+            raise
+        self._record(request, passage, response.status)
+        return response
+
+    async def _answer(self, request: web.Request, handler: Handler, passage: _Passage) -> web.StreamResponse:
+        """The handler's answer, or the refusal or fault that came in its way."""
+        is_epcis = request.path.startswith("/epcis")
         try:
             self._check(request)
-            response = await self._within_room(request, handler, is_stream=route in self._streams)
+            return await self._within_room(request, handler, is_stream=passage.route in self._streams)
         except LedgerError as refusal:
-            response = problem_answer(refusal, request_id, is_epcis=request.path.startswith("/epcis"))
+            return problem_answer(refusal, passage.request_id, is_epcis=is_epcis)
         except web.HTTPException as refusal:
-            response = _of_aiohttp(request, refusal, request_id)
+            return _of_aiohttp(refusal, passage.request_id, is_epcis=is_epcis)
         except ConnectionError:  # the client went away while its body was read; nobody reads this answer
             gone = LedgerError("request.cut_off", "the connection ended before the request did")
-            response = problem_answer(gone, request_id, is_epcis=False)
+            return problem_answer(gone, passage.request_id, is_epcis=is_epcis)
         except Exception:  # noqa: BLE001  # the edge: a bug answers 500 and is logged with its traceback
-            log_bug(None, request_id=request_id, route=route)
-            response = _bug_answer(request_id, is_epcis=request.path.startswith("/epcis"))
-        if not response.prepared:
-            response.headers.update(_SECURITY_HEADERS)
-            response.headers["X-Request-Id"] = request_id
-        await self._send(request, response)
-        self._record(request, response, route, request_id, self._monotonic() - started)
-        return response
+            log_bug(None, request_id=passage.request_id, route=passage.route)
+            bug = LedgerError(
+                "node.internal", "a fault of this node; its log tells more under the request's id"
+            )
+            return problem_answer(bug, passage.request_id, is_epcis=is_epcis)
 
     def _check(self, request: web.Request) -> None:
         if self._is_stopping():
@@ -140,7 +160,8 @@ class Guard:
             raise LedgerError(
                 "target.too_long", f"{len(request.raw_path)} characters, at most {TARGET_LENGTH_MAX}"
             )
-        if host_name(request.headers.get(hdrs.HOST, "")) not in self._hosts:
+        host = host_name(request.headers.get(hdrs.HOST, ""))
+        if host not in self._hosts and host != _own_address(request):
             raise LedgerError(
                 "host.not_allowed", "this node is not called by that name: see its setting hosts"
             )
@@ -180,33 +201,43 @@ class Guard:
             if request.transport is not None:
                 request.transport.abort()
         except ConnectionError:
-            log(_LOG, logging.DEBUG, "client went away", request_id=request[_REQUEST_ID_KEY])
+            log(_LOG, logging.DEBUG, "client went away", client=request.remote)
 
-    def _record(
-        self, request: web.Request, response: web.StreamResponse, route: str, request_id: str, seconds: float
-    ) -> None:
-        method = request.method if request.method in hdrs.METH_ALL else "other"
-        self._metrics.requests.labels(self._listener, route, method, str(response.status)).inc()
-        if route not in self._streams:
-            self._metrics.request_seconds.labels(self._listener, route).observe(seconds)
+    def _record(self, request: web.Request, passage: _Passage, status: int) -> None:
+        """Count the request and write its line."""
+        seconds = self._monotonic() - passage.started
+        self._metrics.requests.labels(self._listener, passage.route, passage.method, str(status)).inc()
+        if passage.route not in self._streams:
+            self._metrics.request_seconds.labels(self._listener, passage.route).observe(seconds)
         log(
             _LOG,
-            logging.INFO if response.status < STATUS_SERVER_ERROR else logging.ERROR,
+            logging.INFO if status < STATUS_SERVER_ERROR else logging.ERROR,
             "request",
             listener=self._listener,
-            method=method,
-            route=route,
-            status=response.status,
+            method=passage.method,
+            route=passage.route,
+            status=status,
             duration_ms=seconds * 1000,
             client=request.remote,
-            request_id=request_id,
+            request_id=passage.request_id,
         )
+
+
+def _method(request: web.Request) -> str:
+    """The method, for labels and log lines: a stranger cannot make new ones."""
+    return request.method if request.method in hdrs.METH_ALL else "other"
 
 
 def route_pattern(request: web.Request) -> str:
     """The pattern of the route that matched, for labels; UNKNOWN_ROUTE where none did."""
     resource = request.match_info.route.resource
     return resource.canonical if resource is not None else UNKNOWN_ROUTE
+
+
+def _own_address(request: web.Request) -> str | None:
+    """The address that this connection came in by: whoever names that one was misled by no name server."""
+    own = request.get_extra_info("sockname")
+    return str(own[0]).lower() if isinstance(own, tuple) and own else None
 
 
 def host_name(header: str) -> str:
@@ -245,9 +276,8 @@ def _problem_response(problem: Problem, status: int, headers: dict[str, str]) ->
     return response
 
 
-def _of_aiohttp(request: web.Request, refusal: web.HTTPException, request_id: str) -> web.Response:
+def _of_aiohttp(refusal: web.HTTPException, request_id: str, *, is_epcis: bool) -> web.Response:
     """What the router and the parser refuse by themselves, in our words."""
-    is_epcis = request.path.startswith("/epcis")
     known: LedgerError
     match refusal:
         case web.HTTPNotFound():
@@ -260,11 +290,6 @@ def _of_aiohttp(request: web.Request, refusal: web.HTTPException, request_id: st
         case _:
             known = LedgerError("request.malformed", "the request is not what HTTP says")
     return problem_answer(known, request_id, is_epcis=is_epcis)
-
-
-def _bug_answer(request_id: str, *, is_epcis: bool) -> web.Response:
-    bug = LedgerError("node.internal", f"a fault of this node; its log tells more under request {request_id}")
-    return problem_answer(bug, request_id, is_epcis=is_epcis)
 
 
 def _request_id(request: web.Request) -> str:

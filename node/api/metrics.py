@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
+from ledger.block import Header
 from node.service import NodeStatus
 
 PREFIX: Final = "farmgate_"
 _SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_COUNTS: Final = (0, 1, 5, 10, 50, 100, 500, 1000, 2000, 5000)
 _BYTES: Final = (256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20)
 
 # Answers are labelled by the route's pattern, never by the path that came: a stranger cannot make labels.
@@ -72,6 +74,39 @@ class Metrics:
             "EPCIS events that clients sent for this node to sign.",
             registry=self.registry,
         )
+
+        self.blocks = Counter(
+            "farmgate_blocks", "Blocks that became final here since the start.", registry=self.registry
+        )
+        self.block_transactions = Histogram(
+            "farmgate_block_transactions",
+            "Transactions in a final block.",
+            buckets=_COUNTS,
+            registry=self.registry,
+        )
+        self.block_events = Counter(
+            "farmgate_block_events", "EPCIS events in final blocks since the start.", registry=self.registry
+        )
+        self.block_age_seconds = Histogram(
+            "farmgate_block_age_seconds",
+            "Time from a block's own time to its finality here, by this node's clock.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.loop_lag_seconds = Histogram(
+            "farmgate_event_loop_lag_seconds",
+            "How late the event loop woke a task that slept: what holds it delays votes.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        ProcessCollector(namespace="farmgate", registry=self.registry)
+
+    def observe_block(self, header: Header, now_ms: int) -> None:
+        """Count a block that has become final."""
+        self.blocks.inc()
+        self.block_transactions.observe(header.transaction_count)
+        self.block_events.inc(header.event_count)
+        self.block_age_seconds.observe(max(0, now_ms - header.time_ms) / 1000)
 
     def watch(self, status: Callable[[], NodeStatus], version: str) -> None:
         """Read the node's status whenever the metrics are asked for."""

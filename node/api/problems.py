@@ -55,6 +55,7 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "json.too_large": 413,
     "key.unknown": 404,
     "node.internal": 500,
+    "node.no_space": 503,
     "node.stopping": 503,
     "organisation.unknown": 404,
     "query.not_supported": 501,

@@ -136,7 +136,8 @@ def _check_names(request: web.Request, declared: set[str], *, any_name: bool) ->
             f"{len(request.query)} query parameters, at most {QUERY_PARAMETERS_MAX} are allowed",
         )
     seen: set[str] = set()
-    for name in request.query:
+    names = [name for name, _ in request.query.items()]  # keys alone come once, however often they stand
+    for name in names:
         shown = name[:REST_MAX]
         if name in seen:
             raise LedgerError("parameter.repeated", f"{shown} is given twice", f"/query/{shown}")

@@ -17,6 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 from ledger.errors import LedgerError
 from node.api.admin import admin_app
 from node.api.app import public_app
+from node.api.chain import release
 from node.api.context import Api, Settings
 from node.api.guard import log_bug, problem_answer
 from node.api.metrics import Metrics
@@ -28,6 +29,7 @@ LINGER_SECONDS: Final = 1.0  # reads on after a refusal, so that the client gets
 TLS_HANDSHAKE_SECONDS: Final = 5.0
 STOP_SECONDS: Final = 3.0
 BACKLOG: Final = 256
+LAG_SECONDS: Final = 0.5  # between two measurements
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,12 @@ class _BoundedServer(web.Server):
     def __init__(
         self, listener: str, metrics: Metrics, settings: Settings, inner: web.Server, options: dict[str, Any]
     ) -> None:
-        super().__init__(inner.request_handler, request_factory=inner.request_factory, **options)
+        super().__init__(
+            inner.request_handler,
+            request_factory=inner.request_factory,
+            handler_cancellation=True,  # nobody works or waits for a client that went away
+            **options,
+        )
         self.listener = listener
         self.metrics = metrics
         self._settings = settings
@@ -202,8 +209,10 @@ class HttpInterfaces:
 
     def __init__(self, api: Api, *, tls: ssl.SSLContext | None = None) -> None:
         self._api = api
+        api.metrics.watch(api.service.status, release())
         self._public = Listener("public", public_app(api), api.metrics, api.settings, tls)
         self._admin = Listener("admin", admin_app(api), api.metrics, api.settings, None)
+        self._lag: asyncio.Task[None] | None = None
         self.public_port = 0
         self.admin_port = 0
 
@@ -219,8 +228,20 @@ class HttpInterfaces:
         except LedgerError:
             await self._public.stop(0)
             raise
+        self._lag = asyncio.create_task(self._measure_lag(), name="event-loop lag")
 
     async def stop(self) -> None:
         """Close both within STOP_SECONDS; open streams end first."""
         self._api.stopping.set()
+        if self._lag is not None:
+            self._lag.cancel()
+            await asyncio.gather(self._lag, return_exceptions=True)
         await asyncio.gather(self._public.stop(STOP_SECONDS - 0.5), self._admin.stop(STOP_SECONDS - 0.5))
+
+    async def _measure_lag(self) -> None:
+        """See how late the event loop wakes who slept: everything that held it in between."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + LAG_SECONDS
+            await asyncio.sleep(LAG_SECONDS)
+            self._api.metrics.loop_lag_seconds.observe(max(0.0, loop.time() - due))

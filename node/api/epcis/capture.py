@@ -11,6 +11,8 @@ import asyncio
 import re
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -195,7 +197,7 @@ async def _sign(api: Api, document: Document) -> list[Transaction]:
     valid_until = height + membership.parameters(api.service.state()).replay_window_blocks // 2
     signed = [_transaction(api, key, part, valid_until) for part in parts]
     for transaction in signed:
-        api.remember_capture(transaction.id, api.now_ms())
+        api.remember_capture(transaction.id, valid_until)
     api.metrics.captured_events.inc(len(document.events))
     return signed
 
@@ -236,63 +238,80 @@ def _submit(api: Api, transaction: Transaction) -> None:
 # --- the job ---------------------------------------------------------------------
 
 
+class _Word(Enum):
+    """Where a transaction of a capture stands."""
+
+    PENDING = "pending"
+    FINAL = "final"
+    LOST = "lost"  # it expired before a block took it
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One transaction of a capture. `time_ms` is that of its block, or of its signing."""
+
+    id: TxId
+    word: _Word
+    record: TransactionRecord | None
+    time_ms: int
+
+
 def _job(api: Api, ids: Sequence[TxId]) -> dict[str, Any]:
     """A capture as the standard's job, and beside it what became of each event.
 
     Raises:
         LedgerError: `capture.unknown`.
     """
-    records = [api.service.transaction(transaction_id) for transaction_id in ids]
-    created = [api.captures.get(transaction_id) for transaction_id in ids]
-    for record, created_ms in zip(records, created, strict=True):
-        if created_ms is None and (record is None or not is_capture(record.transaction)):
-            raise LedgerError("capture.unknown", "no capture with this id; it may wait at another node")
-    errors = [problem for record in records for problem in _errors(api, record)]
-    final = [record for record in records if record is not None and record.receipt is not None]
-    times = [_block_time(api, record) for record in final]
-    is_running = any(record is not None and record.receipt is None for record in records)
-    known = [each for each in (*created, *times) if each is not None] or [api.now_ms()]
+    parts = [_part(api, transaction_id) for transaction_id in ids]
+    signed = [api.captures[part.id].time_ms for part in parts if part.id in api.captures]
+    errors = [error for part in parts for error in _errors(part)]
     job: dict[str, Any] = {
         "captureID": _join(ids),
-        "createdAt": write_time(TimeMs(min(known))),
-        "running": is_running,
+        "createdAt": write_time(TimeMs(min(signed or [part.time_ms for part in parts]))),
+        "running": any(part.word is _Word.PENDING for part in parts),
         "success": not errors,
         "captureErrorBehaviour": "rollback",
         "errors": errors,
-        "transactions": [_summary(*pair) for pair in zip(ids, records, strict=True)],
+        "transactions": [_summary(part) for part in parts],
     }
-    if not is_running and times:
-        job["finishedAt"] = write_time(TimeMs(max(times)))
+    if not job["running"]:
+        job["finishedAt"] = write_time(TimeMs(max(part.time_ms for part in parts)))
     return job
 
 
-def _block_time(api: Api, record: TransactionRecord) -> int:
-    block = api.service.block(record.height or Height(0))
-    assert block is not None, "a transaction with a receipt stands in a block"
-    return block.block.header.time_ms
+def _part(api: Api, transaction_id: TxId) -> _Part:
+    record, signed = api.service.transaction(transaction_id), api.captures.get(transaction_id)
+    if record is not None and is_capture(record.transaction):
+        if record.receipt is None:
+            return _Part(transaction_id, _Word.PENDING, record, signed.time_ms if signed else api.now_ms())
+        block = api.service.block(record.height or Height(0))
+        assert block is not None, "a transaction with a receipt stands in a block"
+        return _Part(transaction_id, _Word.FINAL, record, block.block.header.time_ms)
+    if record is not None or signed is None:
+        raise LedgerError("capture.unknown", "no capture with this id; it may wait at another node")
+    is_lost = api.service.head()[0] >= signed.valid_until
+    return _Part(transaction_id, _Word.LOST if is_lost else _Word.PENDING, None, signed.time_ms)
 
 
-def _errors(api: Api, record: TransactionRecord | None) -> list[dict[str, Any]]:
-    if record is None:
-        lost = LedgerError(
-            "transaction.expired", "it found no place in a block before it expired; send it again"
-        )
+def _errors(part: _Part) -> list[dict[str, Any]]:
+    if part.word is _Word.LOST:
+        lost = LedgerError("transaction.expired", "no block took it before it expired; send it again")
         return [msgspec.to_builtins(problem_of(lost, "", is_epcis=True))]
-    if record.receipt is None or record.receipt.status is not Status.REFUSED:
+    receipt = None if part.record is None else part.record.receipt
+    if receipt is None or receipt.status is not Status.REFUSED:
         return []
-    refused = LedgerError(record.receipt.code, "the ledger refused the capture", record.receipt.pointer)
+    refused = LedgerError(receipt.code, "the ledger refused the capture", receipt.pointer)
     return [msgspec.to_builtins(problem_of(refused, "", is_epcis=True))]
 
 
-def _summary(transaction_id: TxId, record: TransactionRecord | None) -> dict[str, Any]:
-    summary: dict[str, Any] = {"id": transaction_id.hex(), "status": "unknown", "events": []}
-    if record is None:
+def _summary(part: _Part) -> dict[str, Any]:
+    summary: dict[str, Any] = {"id": part.id.hex(), "status": part.word.value, "events": []}
+    if part.record is None or part.record.receipt is None:
         return summary
-    if record.receipt is None:
-        return {**summary, "status": "pending"}
-    summary |= {"status": record.receipt.status.word, "height": record.height, "index": record.index}
-    if record.receipt.status is not Status.REFUSED:
-        summary["events"] = [_event(result) for result in capture_results(record.receipt)]
+    receipt = part.record.receipt
+    summary |= {"status": receipt.status.word, "height": part.record.height, "index": part.record.index}
+    if receipt.status is not Status.REFUSED:
+        summary["events"] = [_event(result) for result in capture_results(receipt)]
     return summary
 
 

@@ -73,6 +73,7 @@ class FakeNode:
         self.pending: dict[TxId, Transaction] = {}
         self.stores = self._new_stores()
         self.followers = 0
+        self.deserted = asyncio.Event()
         self._nonce = 0
         self._sealed = asyncio.Condition()
 
@@ -233,6 +234,7 @@ class FakeNode:
         if self.followers >= FOLLOWERS_MAX:
             raise LedgerError("stream.too_many", "too many followers")
         self.followers += 1
+        self.deserted.clear()
         return self._follow(height)
 
     async def _follow(self, height: Height) -> AsyncIterator[BlockRecord]:
@@ -247,6 +249,8 @@ class FakeNode:
                 height = Height(height + 1)
         finally:
             self.followers -= 1
+            if not self.followers:
+                self.deserted.set()
 
 
 @dataclass
@@ -283,7 +287,6 @@ async def running(
     node = node or FakeNode()
     clock = Clock()
     metrics = Metrics()
-    metrics.watch(node.status, "test")
     api = Api(
         node,
         EventIndex(node.stores.state.index_scan),
