@@ -22,7 +22,7 @@ from ledger.consensus.events import (
 )
 from ledger.consensus.messages import CertificatesMessage, VotesMessage
 from ledger.consensus.records import HeldCertificate, SignerFloor
-from ledger.types import BlockId
+from ledger.types import BlockId, View
 from ledger.vote import Certificate, VoteKind
 from tests.ledger.consensus.lockstep import BASE
 from tests.ledger.consensus.subject import (
@@ -225,6 +225,22 @@ def test_skip_a_leader_that_missed_three_views() -> None:
     assert skipped == [False] * 3 + [True] * 3
 
 
+def test_skip_ends_with_a_vote_of_the_leader() -> None:
+    """A leader that came back and votes is waited for in its next view."""
+    subject = follower()
+    silent = LEADERS[1]
+    subject.pending()
+    for view in range(1, 13):
+        if subject.leader(view) not in (silent, subject.me):
+            subject.hear_votes([subject.leader(view)], NULLIFY, view)
+        subject.wait(45_000)
+        if view == 12:
+            subject.hear_votes([silent], NULLIFY, view)
+        effects = subject.hear_certificates(subject.certificate(NULLIFY, view))
+    assert subject.leader(subject.view) == silent
+    assert (NULLIFY, 13, None) not in votes_in(effects)
+
+
 def test_skip_ends_when_the_leader_is_heard() -> None:
     """A fresh vote of a silent leader is reason enough to wait for it again."""
     from ledger.consensus.leaders import LeaderWatch
@@ -304,6 +320,7 @@ def test_finalization_prunes_and_drops_siblings() -> None:
     state = subject.machine.state
     assert state.blocks.all() == ()
     assert state.certificates.above(state.certificates.final_view) == ()
+    assert state.certificates.nullification(View(1)) is None
     assert len(state.tally) == 0
     assert sorted(state.rounds) == [3]
 

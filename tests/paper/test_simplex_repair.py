@@ -304,6 +304,18 @@ def test_start_proposes_nothing_new_where_it_proposed() -> None:
     assert encode(said(effects, ProposalMessage)[0]) == encode(first[0])
 
 
+def test_start_votes_for_its_own_proposal_when_its_time_has_come() -> None:
+    """A proposal that was durable but not voted for yet is taken up again: fetched, checked, voted for."""
+    subject = Subject(me=LEADERS[1])
+    subject.pending()
+    header = block_on(BASE, time_ms=subject.wall_ms + 2_500)
+    assert votes_in(subject.build(1, header)) == []
+    again = Subject(me=subject.me, records=log_of(subject), has_bodies=False)
+    again.headers, again.has_bodies = subject.headers, True
+    again.wait(1_000)
+    assert (NOTARIZE, 1, block_id(header)) in votes_in(again.effects)
+
+
 def test_start_from_a_store_goes_on_above_it() -> None:
     """With blocks committed the node begins in the view after the finalization of its head."""
     subject = follower()
