@@ -85,7 +85,7 @@ def up(
         try:
             found = network.start(output.note)
         except BaseException:
-            network.stop()
+            stop_undisturbed(network)
             raise
         _tell_up(session, found, folder)
         if not detach:
@@ -205,7 +205,17 @@ def run_until_interrupted(network: Testnet, output: Output) -> None:
     except KeyboardInterrupt:
         output.note("stopping")
     finally:
+        stop_undisturbed(network)
+
+
+def stop_undisturbed(network: Testnet) -> None:
+    """Stop the network to the end, however often Ctrl-C is pressed meanwhile."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
         network.stop()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: object) -> None:
