@@ -90,6 +90,7 @@ class Adversary:
     def __init__(self, hands: Hands) -> None:
         self.hands = hands
         self.lies = 0
+        self.is_serving = hands.random.random() < 0.5  # whether it gives out bodies and blocks
 
     def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:
         """What this peer gets in place of what the puppet says."""

@@ -7,6 +7,7 @@ from typing import Final
 from network.adversaries.adversary import Adversary
 from network.adversaries.equivocator import Equivocator
 from network.adversaries.forger import Forger
+from network.adversaries.forker import Forker
 from network.adversaries.replayer import Replayer
 from network.adversaries.silent import Silent
 from network.adversaries.usurper import Usurper
@@ -17,4 +18,5 @@ CAST: Final[dict[str, type[Adversary]]] = {
     "usurper": Usurper,
     "forger": Forger,
     "replayer": Replayer,
+    "forker": Forker,
 }

@@ -65,7 +65,7 @@ class Disk:
             return False
         kept = random.randint(0, len(batch.records))
         bodies = batch.bodies if kept or random.random() < 0.5 else ()
-        commits = batch.commits if random.random() < 0.5 else ()
+        commits = batch.commits if random.random() < 0.25 else ()
         self._keep(Batch(batch.records[:kept], bodies, commits))
         return kept < len(batch.records) or len(commits) < len(batch.commits)
 

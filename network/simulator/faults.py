@@ -19,7 +19,7 @@ from network.simulator.wire import Weather
 INCIDENTS_MIN: Final = 3
 INCIDENTS_MAX: Final = 7
 LASTS_MS_MIN: Final = 300
-LASTS_MS_MAX: Final = 4_000
+LASTS_SHARE_MAX: Final = 2  # an incident lasts up to this part of the fault phase: a half
 
 
 class Family(Enum):
@@ -90,7 +90,7 @@ def draw_incidents(
         # Each family comes at least once if there is room, so that no run is without its faults.
         family = families[turn] if turn < len(families) else random.choice(families)
         at_ms = random.randint(200, end_ms - LASTS_MS_MIN - 200)
-        until_ms = min(end_ms - 1, at_ms + random.randint(LASTS_MS_MIN, LASTS_MS_MAX))
+        until_ms = min(end_ms - 1, at_ms + random.randint(LASTS_MS_MIN, end_ms // LASTS_SHARE_MAX))
         incidents.append(Incident(at_ms, until_ms, _draw(random, family, nodes, honest)))
     return tuple(sorted(incidents, key=lambda each: each.at_ms))
 

@@ -19,6 +19,7 @@ from ledger.codec import encode
 from ledger.consensus.machine import Consensus
 from ledger.consensus.signer import Signer, first_record
 from ledger.consensus.timeouts import ConsensusParameters
+from ledger.consensus.verdicts import SignatureCache
 from ledger.crypto import KeyPair, key_pair
 from ledger.types import ZERO_HASH, ChainId, Epoch
 from ledger.validators import Validator, ValidatorSet
@@ -38,16 +39,16 @@ from network.simulator.scheduler import Scheduler, SchedulerOverrun
 from network.simulator.wire import Wire
 
 PROGRESS_HEIGHTS: Final = 5
-PROGRESS_MS_MAX: Final = 60_000  # four times the longest delay that a view allows for
+PROGRESS_MS_MAX: Final = 40_000  # less than one view at the longest delay; three times what was ever seen
 SETTLE_MS_MAX: Final = 30_000
 QUIET_MS: Final = 6_000  # more than one beacon, far less than a heartbeat
-CRASH_PATIENCE_MS: Final = 400  # a doomed node that writes nothing for so long is killed where it stands
+CRASH_PATIENCE_MS: Final = 1_500  # a doomed node that writes nothing for so long is killed where it stands
 LOOK_MS: Final = 500  # how often memory is measured
 ARCHIVE_VIEWS: Final = 48
 
-# What a machine may remember: votes, certificates, rounds and blocks above the last final view. It follows
-# the views since then; a fault phase of seconds holds few, the window for the future 64 of one liar.
-REMEMBERED_MAX: Final = 1_500
+# What a machine may remember for each validator: votes, certificates, rounds, blocks and records above the
+# last final view. A fault phase of seconds holds few views; three times what was ever seen.
+REMEMBERED_PER_NODE_MAX: Final = 45
 
 GENERATION: Final = b"simulated host.."
 
@@ -115,6 +116,7 @@ class Laboratory:
             nodes=len(plan.stakes),
         )
         self.nodes = [self._make_node(index) for index in range(len(plan.stakes))]
+        self._verdicts = SignatureCache()
         self._clients = self._random("clients")
         self._are_clients_silent = False
         self._transactions = 0
@@ -133,7 +135,10 @@ class Laboratory:
     def _make_machine(self, index: int) -> Consensus:
         signer = Signer(self._chain_id, keys_of(len(self._plan.stakes))[index], GENERATION)
         parameters = ConsensusParameters()
-        return Consensus(self._chain_id, EPOCH, self._validators, parameters, self._base.header, signer)
+        machine = Consensus(self._chain_id, EPOCH, self._validators, parameters, self._base.header, signer)
+        # A signature is as valid here as there: computed once a run, not once a node.
+        machine.state.verdicts = self._verdicts
+        return machine
 
     def _make_node(self, index: int) -> SimulatedNode:
         key = keys_of(len(self._plan.stakes))[index]
@@ -239,7 +244,8 @@ class Laboratory:
             above = state.certificates.above(state.certificates.final_view)
             kept = (state.tally, state.blocks.all(), above, state.rounds, node.disk.records)
             remembered = sum(len(each) for each in kept)
-            if remembered > REMEMBERED_MAX >= self._most_remembered:
+            limit = REMEMBERED_PER_NODE_MAX * len(self.nodes)
+            if remembered > limit >= self._most_remembered:
                 self.oracle.violated("memory", f"node {node.index} remembers {remembered} things")
             self._most_remembered = max(self._most_remembered, remembered)
         self._scheduler.later(LOOK_MS, self._look)
@@ -285,7 +291,7 @@ class Laboratory:
         self._scheduler.at(until_ms, lambda: setattr(node, "sync_ms_max", min(usual, 2)))
 
     def _doom(self, node: SimulatedNode, point: CrashPoint, until_ms: int) -> None:
-        """Kill a node at its next write, or where it stands if it writes nothing; then bring it back."""
+        """Kill a node at its next such write, or where it stands if none comes; then bring it back."""
         if not node.is_up:
             return
         if point is CrashPoint.NOW:

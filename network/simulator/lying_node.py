@@ -13,7 +13,7 @@ from ledger.types import ChainId
 from ledger.vote import Certificate
 from network.adversaries.adversary import Adversary, Hands
 from network.simulator.disk import Disk
-from network.simulator.mail import Mail, Statement
+from network.simulator.mail import BodyRequest, ChainRequest, Mail, Statement
 from network.simulator.node import SimulatedNode, Surroundings
 from network.simulator.oracle import Deaf
 
@@ -70,8 +70,12 @@ class LyingNode(SimulatedNode):
 
     def deliver(self, sender: int, mail: Mail) -> None:
         """The lie listens first."""
+        if not self.is_up:
+            return
         if isinstance(mail, Statement):
             self.adversary.heard(sender, mail.message)
+        elif isinstance(mail, BodyRequest | ChainRequest) and not self.adversary.is_serving:
+            return
         super().deliver(sender, mail)
 
     def _tell(self, receiver: int, message: Message) -> None:

@@ -72,6 +72,7 @@ class CrashPoint(Enum):
     NOW = "now"
     BEFORE_SYNC = "before sync"
     AFTER_SYNC = "after sync"
+    BEFORE_COMMIT = "before commit"
     AFTER_FIRST_SEND = "after first send"
 
 
@@ -89,6 +90,12 @@ class Audience(Protocol):
 
     def committed(self, index: int, entry: Committed) -> None:
         """A block became final and durable."""
+
+    def executed(self, index: int, block_id: BlockId) -> None:
+        """A node built a block, or found one valid."""
+
+    def entered(self, index: int, view: int) -> None:
+        """A node moved to a view."""
 
     def noticed(self, index: int, effect: Report | Evidence | Halt) -> None:
         """A node accuses somebody, or stops itself."""
@@ -220,7 +227,9 @@ class SimulatedNode:
                 self._wake_at(at_ms)
             case Report() | Evidence() | Halt():
                 self._audience.noticed(self.index, effect)
-            case Entered() | OtherEpoch() | SignerState():
+            case Entered(view=view):
+                self._audience.entered(self.index, view)
+            case OtherEpoch() | SignerState():
                 pass
             case _:
                 self._begin_work(effect)
@@ -279,8 +288,11 @@ class SimulatedNode:
     def _write(self, batch: Batch, then: Callable[[], None]) -> None:
         """Write, wait for the sync, go on; a doomed node dies on the way."""
         self.disk.write(batch)
-        doom, self.doom = self.doom, None
-        if doom is CrashPoint.BEFORE_SYNC:
+        if self.doom is CrashPoint.BEFORE_COMMIT and not batch.commits:
+            doom = None
+        else:
+            doom, self.doom = self.doom, None
+        if doom in (CrashPoint.BEFORE_SYNC, CrashPoint.BEFORE_COMMIT):
             self.crash()
             return
         self._is_writing = True
@@ -382,12 +394,15 @@ class SimulatedNode:
         if not block.transactions and not effect.may_be_empty:
             self.feed(NothingToBuild(effect.view))
         else:
+            self._audience.executed(self.index, block_id(block.header))
             self.feed(Built(effect.view, block.header))
 
     def _check(self, wanted: BlockId) -> None:
         body = self.chain.at_hand.get(wanted)
         is_valid = None if body is None else self.chain.is_valid(body)
         verdict = {True: Verdict.VALID, False: Verdict.INVALID, None: Verdict.PENDING}[is_valid]
+        if is_valid:
+            self._audience.executed(self.index, wanted)
         self.feed(Checked(wanted, verdict, self.wall_ms))
 
     def _fetch(self, wanted: BlockId, sources: tuple[Peer, ...]) -> None:

@@ -18,16 +18,16 @@ from ledger.consensus.events import Evidence, Halt, Persist, Report
 from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
 from ledger.consensus.records import HeldCertificate, OwnProposal, OwnVote, Record, SignerFloor
 from ledger.crypto import Tag, is_signature
-from ledger.types import BlockId
-from ledger.validators import ValidatorSet
+from ledger.types import BlockId, ChainId, Epoch
+from ledger.validators import ValidatorSet, leader
 from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
 from network.simulator.disk import Committed, Disk
 
 VIOLATIONS_MAX: Final = 20  # the first say enough
 WINDOW_MS: Final = 5_000
-# What a validator may say to each peer within a window, resends and answers together: about 30
-# messages a second while stuck, several times what the busiest honest seed needs.
-MESSAGES_PER_PEER_WINDOW_MAX: Final = 400
+# What a validator may say to each peer within a window, resends and answers together: 30 a second,
+# twice and more what the busiest honest seed needs.
+MESSAGES_PER_PEER_WINDOW_MAX: Final = 150
 
 Place = tuple[int, int]  # validator, view
 
@@ -39,6 +39,7 @@ class Oracle:
         self, validators: ValidatorSet, chain_id: bytes, honest: tuple[int, ...], base: BlockId
     ) -> None:
         self.violations: list[str] = []
+        self._validators = validators
         self._keys = [each.public_key for each in validators.validators]
         self._stakes = [each.stake for each in validators.validators]
         self._chain_id = chain_id
@@ -46,7 +47,11 @@ class Oracle:
         self._chain: dict[int, BlockId] = {0: base}
         self._votes: dict[Place, dict[VoteKind, bytes | None]] = {}
         self._proposals: dict[Place, bytes] = {}
+        self._proposed: dict[Place, bytes] = {}
         self._durable: dict[int, dict[bytes, int]] = {index: {} for index in honest}
+        self._executed: dict[int, dict[BlockId, None]] = {index: {} for index in honest}
+        self._left: dict[int, dict[int, None]] = {index: {} for index in honest}
+        self._held_notarized: dict[int, dict[int, dict[BlockId, None]]] = {index: {} for index in honest}
         self._finalized: dict[int, bytes] = {}
         self._notarized: dict[int, bytes] = {}
         self._nullified: dict[int, None] = {}
@@ -75,6 +80,8 @@ class Oracle:
         # Part of a batch may have outlived a crash before its sync was reported: it is durable now.
         for record in disk.records:
             self._note_record(index, record)
+        for entry in disk.committed[self._heights[index] + 1 :]:
+            self.committed(index, entry)
         if disk.head.block.header.height < self._heights[index]:
             self.violated("durable", f"node {index} lost final blocks above {disk.head.block.header.height}")
 
@@ -93,8 +100,16 @@ class Oracle:
                 self._judge_proposal(index, proposal)
             case HeldCertificate(certificate=certificate):
                 self.judge_certificate(index, certificate)
+                self._hold(index, certificate)
             case _:
                 pass
+
+    def _hold(self, index: int, certificate: Certificate) -> None:
+        block = certificate.block_id
+        if certificate.kind is VoteKind.NOTARIZE and block is not None:
+            self._held_notarized[index].setdefault(certificate.view, {})[block] = None
+        else:
+            self._left[index][certificate.view] = None
 
     def said(self, index: int, message: Message, now_ms: int) -> None:
         """A message is about to leave: its signatures must be durable, its certificates good."""
@@ -148,6 +163,7 @@ class Oracle:
 
     def _judge_proposal(self, index: int, signed: SignedProposal) -> None:
         content = encode(signed.proposal)
+        self._proposed.setdefault((index, signed.proposal.view), signed.proposal.block_id)
         if self._proposals.setdefault((index, signed.proposal.view), content) != content:
             self.violated("forbidden pair", f"node {index} proposed twice in view {signed.proposal.view}")
 
@@ -189,6 +205,9 @@ class Oracle:
     def _judge_view(self, certificate: Certificate) -> None:
         """One notarized block a view, one final block a view, and never both final and nullified."""
         view, block = certificate.view, certificate.block_id or b""
+        turn = leader(ChainId(self._chain_id), Epoch(0), view, self._validators)
+        if block and turn in self._honest and self._proposed.get((turn, view)) != block:
+            self.violated("turn", f"a block that leader {turn} never proposed is certified in view {view}")
         match certificate.kind:
             case VoteKind.NOTARIZE:
                 if self._notarized.setdefault(view, block) != block:
@@ -222,10 +241,26 @@ class Oracle:
             self.violated("certificate", f"node {index} committed {height} without a finalization")
         else:
             self.judge_certificate(index, finalization)
+            self._hold(index, finalization)
+        self._executed[index][identifier] = None
         used = self._transactions[index]
         if any(each in used for each in entry.block.transactions):
             self.violated("transactions", f"a transaction stands twice in the chain, again at {height}")
         used.update(dict.fromkeys(entry.block.transactions))
+
+    # --- moves ----------------------------------------------------------------------------
+
+    def executed(self, index: int, block: BlockId) -> None:
+        """A node built a block, or found one valid."""
+        self._executed[index][block] = None
+
+    def entered(self, index: int, view: int) -> None:
+        """A view is left by a durable certificate alone; by a notarization, with a valid body alone."""
+        if view == 1 or view - 1 in self._left[index]:
+            return
+        notarized = self._held_notarized[index].get(view - 1, {})
+        if not any(block in self._executed[index] for block in notarized):
+            self.violated("move", f"node {index} entered view {view} without leave")
 
     # --- accusations -------------------------------------------------------------------------
 
@@ -255,6 +290,12 @@ class Deaf:
         """Not judged."""
 
     def committed(self, index: int, entry: Committed) -> None:
+        """Not judged."""
+
+    def executed(self, index: int, block_id: BlockId) -> None:
+        """Not judged."""
+
+    def entered(self, index: int, view: int) -> None:
         """Not judged."""
 
     def noticed(self, index: int, effect: Report | Evidence | Halt) -> None:

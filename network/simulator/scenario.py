@@ -14,11 +14,11 @@ from ledger.errors import LedgerError
 from network.simulator.faults import Family, Incident, draw_incidents
 from network.simulator.wire import Weather
 
-FAULTS_MS: Final = 8_000  # how long the fault phase lasts
+FAULTS_MS: Final = (6_000, 8_000, 20_000)  # how long the fault phase may last
 NODES_MIN: Final = 4
 NODES_MAX: Final = 16
 
-LIES: Final = ("silent", "equivocator", "usurper", "forger", "replayer")
+LIES: Final = ("silent", "equivocator", "usurper", "forger", "replayer", "forker")
 
 # Equal and unequal; some totals are multiples of three, where exactly two thirds can be had.
 STAKES: Final = {
@@ -101,7 +101,7 @@ def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
         lie = scenario.lies[seed % len(scenario.lies)]
         liar = random.choice([at for at, stake in enumerate(stakes) if 3 * stake < sum(stakes)])
     honest = tuple(index for index in range(nodes) if index != liar)
-    faults_end_ms = FAULTS_MS if scenario.families else 1
+    faults_end_ms = random.choice(FAULTS_MS) if scenario.families else 1
     incidents = draw_incidents(random, scenario.families, nodes, honest, faults_end_ms)
     weather = random.choices((NEAR, APART, FAR), (12, 6, 2))[0] if scenario.families else NEAR
     every_ms = random.choice((400, 700, 1_100))
