@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ledger.block import Block, Header, block_id, certificate_hash, transactions_root
-from ledger.types import BLOCK_TRANSACTIONS_MAX, HASH_BYTES, BlockId, TxId
+from ledger.types import BlockId, TxId
 
 BODIES_MAX: Final = 128
 BODIES_BYTES_MAX: Final = 256 << 20
@@ -22,13 +22,6 @@ ASSEMBLY_SECONDS: Final = 0.3  # how long the missing transactions of a compact 
 SOURCES_MAX: Final = 16  # peers asked for one body in one round
 
 FindTransaction = Callable[[TxId], bytes | None]
-
-
-def unpack_ids(packed: bytes) -> list[TxId] | None:
-    """The transaction ids in a compact proposal, or None where it cannot be a list of ids."""
-    if len(packed) % HASH_BYTES or len(packed) > BLOCK_TRANSACTIONS_MAX * HASH_BYTES:
-        return None
-    return [TxId(packed[start : start + HASH_BYTES]) for start in range(0, len(packed), HASH_BYTES)]
 
 
 def is_body_of(header: Header, last_certificate: bytes, transactions: Sequence[bytes]) -> bool:

@@ -14,6 +14,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol, assert_never
 
 from ledger.codec import encode
@@ -34,6 +35,7 @@ from ledger.consensus.events import (
     Fetched,
     Halt,
     Input,
+    NothingToBuild,
     OtherEpoch,
     Peer,
     Persist,
@@ -56,7 +58,7 @@ from ledger.types import BlockId
 from node.bodies import Bodies
 from node.clock import Clock
 from node.consensus_log import ConsensusLog
-from node.executor import Executor
+from node.executor import Executor, Superseded
 from node.justification import Justification
 from node.logging import log, logger
 
@@ -123,6 +125,7 @@ class Driver:
         self._running = 0
         self._checking: dict[BlockId, None] = {}
         self._pending: bool | None = None
+        self._found_nothing = False
         self._allowed = asyncio.Event()
         self._allowed.set()
         self._signer = signer
@@ -165,11 +168,16 @@ class Driver:
         self.final_view = answer.finalization.view
         self.feed(answer)
 
-    def transactions_pending(self) -> None:
-        """Look again whether transactions wait; the machine hears of changes only."""
+    def transactions_pending(self, *, is_new: bool = False) -> None:
+        """Look again whether transactions wait; the machine hears of changes only.
+
+        Where it was told that there is nothing to build, a new transaction is news again.
+        """
         pending = len(self._executor.mempool) > 0
-        if pending is not self._pending:
+        is_news = is_new and self._found_nothing
+        if pending is not self._pending or is_news:
             self._pending = pending
+            self._found_nothing = self._found_nothing and not is_news
             self.feed(TransactionsPending(pending))
 
     def feed(self, item: Input) -> None:
@@ -242,9 +250,7 @@ class Driver:
             case Fetch():
                 self._start(self._fetch(effect))
             case Check():
-                if effect.block_id not in self._checking:
-                    self._checking[effect.block_id] = None
-                    self._start(self._check(effect.block_id))
+                self._start(self._check(effect.block_id))
             case Behind():
                 self._on_behind(effect)
             case Entered():
@@ -287,9 +293,19 @@ class Driver:
 
     async def _build(self, effect: Build) -> None:
         certificate = b"" if effect.parent_certificate is None else encode(effect.parent_certificate)
-        if self._executor.tip(effect.parent.block_id) is None:
-            return  # it lost against a block that became final meanwhile
-        execution = await self._executor.build(effect.parent.block_id, self._clock.wall_ms(), certificate)
+        try:
+            execution = await self._executor.build(
+                effect.parent.block_id,
+                self._clock.wall_ms(),
+                certificate,
+                may_be_empty=effect.may_be_empty,
+            )
+        except Superseded:
+            return  # the parent lost against a block that became final meanwhile
+        if execution is None:
+            self._found_nothing = True
+            self.feed(NothingToBuild(effect.view))
+            return
         self._bodies.put(execution.block)
         self.feed(Built(effect.view, execution.block.header))
 
@@ -301,6 +317,9 @@ class Driver:
             self.feed(Fetched(block.header))
 
     async def _check(self, identifier: BlockId) -> None:
+        if identifier in self._checking:
+            return
+        self._checking[identifier] = None
         verdict = Verdict.PENDING
         try:
             block = self._bodies.get(identifier)
@@ -311,6 +330,8 @@ class Driver:
         except LedgerError as refusal:
             log(LOG, logging.WARNING, "block invalid", block_id=identifier.hex(), reason=str(refusal))
             verdict = Verdict.INVALID
+        except Superseded:
+            log(LOG, logging.INFO, "block superseded", block_id=identifier.hex())
         except TimeoutError:
             log(LOG, logging.WARNING, "block check took too long", block_id=identifier.hex())
         finally:
@@ -322,7 +343,8 @@ class Driver:
             if self._executor.execution(effect.block_id) is None:  # it had to make room; run it again
                 block = self._bodies.get(effect.block_id)
                 assert block is not None, "asked to commit a block that is not at hand"
-                await self._executor.check(block)
+                with suppress(Superseded):  # catching up has committed it meanwhile
+                    await self._executor.check(block)
             finalization = effect.finalization if effect.finalization.block_id == effect.block_id else None
             await self._executor.commit(
                 effect.block_id,

@@ -16,11 +16,12 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from ledger.block import Block, block_id
+from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
 from ledger.members import key_in_force
 from ledger.mempool import Mempool
 from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
-from ledger.transition import Execution, Rules, Tip, apply_block, execute, open_transaction
+from ledger.transition import Execution, Rules, Tip, apply_block, check_size, execute, open_transaction
 from ledger.types import BlockId, ChainId, Height, TimeMs, TxId
 from node.event_index import entries_of
 from node.store.stores import FinalizedBlock, Offload, Stores
@@ -37,6 +38,13 @@ class Submission(Enum):
 
     PENDING = "pending"
     DUPLICATE = "duplicate"  # in a block of the replay window
+
+
+class Superseded(Exception):
+    """While a block waited or ran, another became final in its parent's place, or it became final itself.
+
+    There is no verdict about it, and none is needed any more.
+    """
 
 
 class Executor:
@@ -118,14 +126,25 @@ class Executor:
         execution = self._executions.get(of)
         return None if execution is None else execution.tip
 
-    async def build(self, parent: BlockId, time_ms: TimeMs, last_certificate: bytes) -> Execution:
-        """Run a new block of waiting transactions above `parent`, which was run before."""
+    async def build(
+        self, parent: BlockId, time_ms: TimeMs, last_certificate: bytes, *, may_be_empty: bool = True
+    ) -> Execution | None:
+        """Run a new block of waiting transactions above `parent`, which was run before.
+
+        Answers None where no transaction fits and the block may not be empty.
+
+        Raises:
+            Superseded: the parent lost against a final block.
+        """
         async with self._running:
-            tip = self.tip(parent)
-            assert tip is not None, "asked to build on a block that was never run"
+            tip = self._tip_in_force(parent)
             time_ms = TimeMs(max(time_ms, tip.header.time_ms + 1))
             chosen = self._choose(tip)
-            return self._keep(await sliced(execute(tip, time_ms, last_certificate, chosen, self.rules)))
+            if not chosen and not may_be_empty:
+                return None
+            execution = await sliced(execute(tip, time_ms, last_certificate, chosen, self.rules))
+            self._tip_in_force(parent)
+            return self._keep(execution)
 
     def _choose(self, tip: Tip) -> list[Transaction]:
         height = Height(tip.header.height + 1)
@@ -148,15 +167,29 @@ class Executor:
 
         Raises:
             LedgerError: the block is invalid, for ever.
+            Superseded: the parent lost against a final block.
         """
-        known = self._executions.get(block_id(block.header))
-        if known is not None:
-            return known
+        identifier, parent = block_id(block.header), BlockId(block.header.parent_id)
         async with self._running:
-            tip = self.tip(BlockId(block.header.parent_id))
-            assert tip is not None, "asked to run a block whose parent was never run"
-            await sliced(self._open(block))
-            return self._keep(await sliced(apply_block(tip, block, self.rules, self._opened)))
+            known = self._executions.get(identifier)
+            if known is not None:
+                return known
+            tip = self._tip_in_force(parent)
+            check_size(block.transactions, tip.parameters)
+            try:
+                await sliced(self._open(block))
+                execution = await sliced(apply_block(tip, block, self.rules, self._opened))
+            except LedgerError:
+                self._tip_in_force(parent)  # it may have run on a state that moved meanwhile
+                raise
+            self._tip_in_force(parent)
+            return self._keep(execution)
+
+    def _tip_in_force(self, parent: BlockId) -> Tip:
+        tip = self.tip(parent)
+        if tip is None:
+            raise Superseded
+        return tip
 
     def _open(self, block: Block) -> Generator[None, None, None]:
         """Verify the signatures of the block's transactions that were not seen before, and remember them."""
@@ -167,6 +200,7 @@ class Executor:
 
     def _keep(self, execution: Execution) -> Execution:
         self._executions[execution.tip.id] = execution
+        self._stand(execution)
         while len(self._executions) > UNFINALIZED_BLOCKS_MAX:
             self._executions.popitem(last=False)
         return execution
@@ -203,10 +237,14 @@ class Executor:
         for identifier, execution in list(self._executions.items()):
             if execution.block.header.parent_id in kept:
                 kept.add(identifier)
-                if execution.layer.parent is final.world:
-                    execution.layer.rebase(self.stores.state)
+                self._stand(execution)
             else:
                 del self._executions[identifier]
+
+    def _stand(self, execution: Execution) -> None:
+        """Let a child of the last final block stand on the store, which has taken in the layer below it."""
+        if execution.block.header.parent_id == self.committed.id:
+            execution.layer.rebase(self.stores.state)
 
 
 async def sliced(work: Generator[None, None, Result], slice_seconds: float = SLICE_SECONDS) -> Result:

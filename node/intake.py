@@ -18,6 +18,7 @@ from ledger.types import PublicKey, TxId
 from node.executor import SLICE_SECONDS, Executor, Submission
 
 WAITING_MAX: Final = 20_000  # transactions of peers that were received and not looked at yet
+WAITING_BYTES_MAX: Final = 64 << 20  # of these: large ones must not fill memory where small ones would not
 
 Admitted = Callable[[TxId, PublicKey | None], None]
 Seen = Callable[[TxId, PublicKey], None]
@@ -37,6 +38,7 @@ class Intake:
         self._on_seen = on_seen
         self._on_invalid = on_invalid
         self._waiting: deque[tuple[PublicKey, bytes]] = deque()
+        self._waiting_bytes = 0
         self._ready = asyncio.Event()
         self.lost = 0
 
@@ -52,10 +54,13 @@ class Intake:
         return transaction.id, outcome
 
     def receive(self, peer: PublicKey, batch: Sequence[bytes]) -> None:
-        """Queue what a peer gossiped; above the limit the rest of the batch is lost."""
-        room = WAITING_MAX - len(self._waiting)
-        self.lost += max(0, len(batch) - room)
-        self._waiting.extend((peer, raw) for raw in batch[: max(0, room)])
+        """Queue what a peer gossiped; what is above a limit is lost."""
+        for raw in batch:
+            if len(self._waiting) >= WAITING_MAX or self._waiting_bytes + len(raw) > WAITING_BYTES_MAX:
+                self.lost += 1
+                continue
+            self._waiting.append((peer, raw))
+            self._waiting_bytes += len(raw)
         self._ready.set()
 
     async def run(self) -> None:
@@ -64,7 +69,9 @@ class Intake:
             await self._ready.wait()
             until = time.monotonic() + SLICE_SECONDS
             while self._waiting and time.monotonic() < until:
-                self._admit(*self._waiting.popleft())
+                peer, raw = self._waiting.popleft()
+                self._waiting_bytes -= len(raw)
+                self._admit(peer, raw)
             if not self._waiting:
                 self._ready.clear()
             await asyncio.sleep(0)

@@ -1,0 +1,134 @@
+"""One node's executor over stores in memory, with the notes contract, and a way to hold its disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from contracts.genesis import genesis_block
+from ledger.block import Block, block_id
+from ledger.codec import encode
+from ledger.genesis import Genesis, Parameters, chain_id
+from ledger.mempool import Mempool
+from ledger.transaction import Transaction, TransactionBody, sign_transaction
+from ledger.transition import Execution, Tip
+from ledger.types import BlockId, ChainId, Height, TimeMs
+from ledger.validators import ValidatorSet
+from ledger.vote import Certificate, Vote, VoteKind, sign_vote
+from node.executor import Executor
+from node.store.memory import MemoryDatabase
+from node.store.stores import fill_databases, stores_over
+from tests.contracts.chain import START_MS, key_of, make_genesis
+from tests.ledger.chain import Notes
+
+VOTER = key_of("vote-0")
+FARM, SHOP, STRANGER = key_of("farm/operator"), key_of("shop/operator"), key_of("stranger")
+
+
+class HeldDisk:
+    """Runs what waits for the disk at once, or, while held, when it is let go."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
+        self.calls = 0
+
+    async def run(self, call: Callable[[], None]) -> None:
+        self.calls += 1
+        await self.free.wait()
+        call()
+
+
+class Room:
+    """A node without network and consensus: blocks are final when the test says so."""
+
+    def __init__(self, mempool: Mempool | None = None, **parameters: int) -> None:
+        base = make_genesis()
+        chosen = Parameters(**({"replay_window_blocks": 10} | parameters))  # type: ignore[arg-type]
+        self.genesis = Genesis(
+            base.version, base.network, base.title, base.is_test_network, base.time_ms, chosen,
+            base.organisations, base.keys, base.sites, base.nodes, base.validators,
+        )  # fmt: skip
+        self.chain_id: ChainId = chain_id(self.genesis)
+        header, writes = genesis_block(self.genesis)
+        self.base = Block(header, b"", ())
+        blocks, state = MemoryDatabase("data/blocks"), MemoryDatabase("data/state")
+        fill_databases(blocks, state, self.chain_id, self.base, writes, tree_depth=4)
+        self.stores = stores_over(blocks, state, self.chain_id, tree_depth=4)
+        self.disk = HeldDisk()
+        head = self.stores.state.head
+        tip = Tip(
+            header,
+            block_id(header),
+            self.stores.state,
+            head.history,
+            chosen,
+            ValidatorSet(self.genesis.validators),
+        )
+        self.executor = Executor(
+            self.genesis, self.stores, Notes(), Mempool() if mempool is None else mempool, tip, self.disk.run
+        )
+
+    def transaction(
+        self,
+        nonce: int = 0,
+        valid_until: int = 9,
+        arguments: bytes = b"a=1",
+        sender: str = "farm/operator",
+        method: str = "write",
+        contract: str = "notes",
+        chain: ChainId | None = None,
+    ) -> Transaction:
+        """A signed call of the notes contract."""
+        key = key_of(sender)
+        body = TransactionBody(
+            chain or self.chain_id,
+            key.public,
+            nonce.to_bytes(16, "big"),
+            valid_until,
+            contract,
+            method,
+            arguments,
+        )
+        return sign_transaction(body, key)
+
+    def certificate(self, of: BlockId, view: int, kind: VoteKind = VoteKind.FINALIZE) -> Certificate:
+        """A certificate by the only validator there is."""
+        vote = Vote(self.chain_id, 0, view, kind, of)
+        return Certificate(vote, ((0, sign_vote(VOTER, vote)),))
+
+    def parent_certificate(self, tip: Tip) -> bytes:
+        """What a block above this tip carries."""
+        height = tip.header.height
+        return encode(self.certificate(tip.id, height, VoteKind.NOTARIZE)) if height else b""
+
+    async def build(self, parent: BlockId | None = None, time_ms: int = 0) -> Execution:
+        """A block of what waits, above a block that was run; the last final one where none is named."""
+        of = parent or self.executor.committed.id
+        tip = self.executor.tip(of)
+        assert tip is not None
+        at = TimeMs(time_ms or START_MS + 1000 * (tip.header.height + 1))
+        execution = await self.executor.build(of, at, self.parent_certificate(tip))
+        assert execution is not None
+        return execution
+
+    async def commit(self, execution: Execution) -> None:
+        """Make a block that was run final."""
+        finalization = encode(self.certificate(execution.tip.id, execution.tip.header.height))
+        await self.executor.commit(execution.tip.id, finalization, b"")
+
+    async def grow(self, count: int = 1, transactions: bool = True) -> list[Execution]:
+        """So many final blocks, each with a transaction."""
+        made = []
+        for _ in range(count):
+            height = self.executor.committed.header.height + 1
+            if transactions:
+                self.executor.admit(self.transaction(nonce=height, valid_until=height + 5).raw)
+            made.append(await self.build())
+            await self.commit(made[-1])
+        return made
+
+    @property
+    def height(self) -> Height:
+        """The last final height."""
+        return Height(self.executor.committed.header.height)

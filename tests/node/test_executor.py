@@ -1,0 +1,396 @@
+"""The executor: the door, blocks run once, final blocks committed once, whoever is faster."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+
+import pytest
+
+import node.executor as executor_module
+from ledger.block import block_id
+from ledger.codec import encode
+from ledger.mempool import Mempool
+from ledger.transaction import SignedBody
+from ledger.types import ChainId, Height
+from node.executor import Submission, Superseded, drained, sliced
+from tests.ledger.chain import note_key
+from tests.ledger.refusals import code_of
+from tests.node.room import Room
+
+
+async def turns(count: int = 20) -> None:
+    """Let every task that can go on do so."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def interruptible(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others get a turn after each transaction of a block, however fast it runs."""
+    monkeypatch.setattr(executor_module, "sliced", lambda work: sliced(work, slice_seconds=0))
+
+
+# --- the door ------------------------------------------------------------------------
+
+
+async def test_a_good_transaction_waits() -> None:
+    """It is new once; the same bytes again are pending and change nothing."""
+    room = Room()
+    made = room.transaction()
+    assert room.executor.admit(made.raw) == (made, Submission.PENDING, True)
+    assert room.executor.admit(made.raw) == (made, Submission.PENDING, False)
+    assert len(room.executor.mempool) == 1
+    assert room.executor.waiting(made.id) == made
+    assert room.executor.raw_transaction(made.id) == made.raw
+
+
+async def test_what_a_block_holds_is_a_duplicate_and_no_refusal() -> None:
+    """Sending again after finality is harmless and says so."""
+    room = Room()
+    made = room.transaction()
+    room.executor.admit(made.raw)
+    await room.commit(await room.build())
+    assert room.executor.admit(made.raw) == (made, Submission.DUPLICATE, False)
+    assert len(room.executor.mempool) == 0
+    assert room.executor.waiting(made.id) is None
+
+
+async def test_each_refusal_at_the_door_has_its_code_and_changes_nothing() -> None:
+    """Malformed, forged, another chain's, late, early, by strangers, of no contract."""
+    room = Room()
+    good = room.transaction()
+    forged = encode(SignedBody(good.body, bytes(64)))
+    cases = {
+        b"garbage": "encoding.malformed",
+        good.raw + b"\0": "encoding.malformed",
+        b"\xdc\x00\x02" + good.raw[1:]: "encoding.non_canonical",
+        bytes(1 + (1 << 20)): "transaction.too_large",
+        forged: "transaction.bad_signature",
+        room.transaction(chain=ChainId(bytes(32))).raw: "transaction.wrong_chain",
+        room.transaction(valid_until=0).raw: "transaction.expired",
+        room.transaction(valid_until=11).raw: "transaction.too_far_ahead",
+        room.transaction(sender="stranger").raw: "sender.not_a_member",
+        room.transaction(contract="other").raw: "contract.unknown",
+    }
+    for raw, code in cases.items():
+        assert code_of(lambda r=raw: room.executor.admit(r)) == code
+    assert len(room.executor.mempool) == 0
+    room.executor.admit(good.raw)  # a forgery of it did not take its place
+
+
+async def test_a_full_mempool_refuses_at_the_door() -> None:
+    """The sender is told to try again."""
+    room = Room(Mempool(transactions_max=1))
+    room.executor.admit(room.transaction(1).raw)
+    assert code_of(lambda: room.executor.admit(room.transaction(2).raw)) == "mempool.full"
+
+
+async def test_a_signature_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the door or in the block, never twice."""
+    verified = []
+    plain = executor_module.verify_signature
+    monkeypatch.setattr(executor_module, "verify_signature", lambda each: (verified.append(1), plain(each)))
+    proposer, checker = Room(), Room()
+    raw = proposer.transaction().raw
+    proposer.executor.admit(raw)
+    checker.executor.admit(raw)
+    block = (await proposer.build()).block
+    await checker.executor.check(block)
+    assert len(verified) == 2  # one at each door
+
+
+# --- running -------------------------------------------------------------------------
+
+
+async def test_who_builds_and_who_checks_agree() -> None:
+    """A block built by one node gives the same tip at another."""
+    proposer, checker = Room(), Room()
+    for nonce in range(5):
+        proposer.executor.admit(proposer.transaction(nonce, arguments=b"a=%d" % nonce).raw)
+    built = await proposer.build()
+    checked = await checker.executor.check(built.block)
+    assert len(built.block.transactions) == 5
+    assert checked.tip.header == built.tip.header
+    assert checker.executor.tip(built.tip.id) is checked.tip
+
+
+async def test_an_invalid_block_is_refused_and_not_kept() -> None:
+    """The next check finds nothing of it."""
+    proposer, checker = Room(), Room()
+    proposer.executor.admit(proposer.transaction().raw)
+    block = (await proposer.build()).block
+    wrong = type(block)(block.header, b"", ())
+    with pytest.raises(Exception, match=r"block\.wrong_header"):
+        await checker.executor.check(wrong)
+    assert checker.executor.tip(proposer.executor.committed.id) is checker.executor.committed
+    await checker.executor.check(block)
+
+
+@pytest.mark.usefixtures("interruptible")
+async def test_a_block_is_run_once_however_often_it_is_asked_for() -> None:
+    """Two that ask at once get one execution."""
+    proposer, checker = Room(), Room()
+    proposer.executor.admit(proposer.transaction().raw)
+    block = (await proposer.build()).block
+    async with asyncio.TaskGroup() as tasks:
+        one, other = (tasks.create_task(checker.executor.check(block)) for _ in range(2))
+    assert one.result() is other.result()
+
+
+async def test_a_built_block_keeps_to_the_limits() -> None:
+    """Number and bytes of transactions; what does not fit waits for the next."""
+    room = Room(block_transactions_max=3)
+    for nonce in range(5):
+        room.executor.admit(room.transaction(nonce).raw)
+    assert len((await room.build()).transactions) == 3
+    large = Room(block_bytes_max=1 << 20)
+    for nonce in range(3):
+        large.executor.admit(large.transaction(nonce, arguments=b"a=" + bytes(400_000)).raw)
+    assert len((await large.build()).transactions) == 2
+
+
+async def test_what_an_unfinalized_block_holds_is_not_proposed_again() -> None:
+    """A leader that builds above its own last block leaves its transactions out, and they still wait."""
+    room = Room()
+    made = room.transaction()
+    room.executor.admit(made.raw)
+    first = await room.build()
+    second = await room.build(first.tip.id)
+    assert second.transactions == ()
+    assert room.executor.waiting(made.id) == made
+
+
+async def test_nothing_is_built_of_nothing_unless_asked_for() -> None:
+    """Where all that waits stands in the parent's chain there is no block, unless it may be empty."""
+    room = Room()
+    room.executor.admit(room.transaction().raw)
+    first = await room.build()
+    at = first.tip.header.time_ms
+    certificate = room.parent_certificate(first.tip)
+    executor = room.executor
+    assert await executor.build(first.tip.id, at, certificate, may_be_empty=False) is None  # type: ignore[arg-type]
+    assert await executor.build(first.tip.id, at, certificate, may_be_empty=True)  # type: ignore[arg-type]
+
+
+async def test_block_time_goes_up_though_the_clock_goes_back() -> None:
+    """A leader whose clock is behind the parent's time takes the next millisecond."""
+    room = Room()
+    first = await room.build(time_ms=2_000_000_000_000)
+    second = await room.build(first.tip.id, time_ms=5)
+    assert second.tip.header.time_ms == 2_000_000_000_001
+
+
+async def test_transactions_of_a_block_that_does_not_wait_here_are_served() -> None:
+    """A peer may ask for what only an unfinalized block holds."""
+    proposer, checker = Room(), Room()
+    made = proposer.transaction()
+    proposer.executor.admit(made.raw)
+    await checker.executor.check((await proposer.build()).block)
+    assert made.id not in checker.executor.mempool
+    assert checker.executor.raw_transaction(made.id) == made.raw
+
+
+# --- final blocks --------------------------------------------------------------------
+
+
+async def test_a_final_block_moves_state_blocks_and_mempool() -> None:
+    """All of it at once; what has expired leaves with it."""
+    room = Room()
+    made, late = (
+        room.transaction(1, arguments=b"a=7"),
+        room.transaction(2, valid_until=1, sender="shop/operator"),
+    )
+    room.executor.admit(made.raw)
+    built = await room.build()
+    room.executor.admit(late.raw)
+    await room.commit(built)
+    assert room.height == 1
+    assert room.executor.committed.world is room.stores.state
+    assert room.stores.state.get(note_key("farm", "a")) == b"7"
+    assert room.stores.blocks.place_of(made.id) == (1, 0)
+    assert (made.id in room.executor.mempool, late.id in room.executor.mempool) == (False, False)
+
+
+async def test_layers_above_a_final_block_stand_on_the_store() -> None:
+    """Three blocks run ahead, committed one by one, give the same roots as each alone."""
+    room = Room()
+    made = []
+    parent = room.executor.committed.id
+    for nonce in range(3):
+        room.executor.admit(room.transaction(nonce, arguments=b"a=%d" % nonce).raw)
+        made.append(await room.build(parent))
+        parent = made[-1].tip.id
+    for execution in made:
+        await room.commit(execution)
+        assert room.stores.state.tree.root == execution.tip.header.state_root
+    assert made[1].layer.parent is room.stores.state
+
+
+async def test_what_lost_against_a_final_block_is_dropped_with_its_children() -> None:
+    """Its transactions wait again for a block."""
+    room = Room()
+    made = room.transaction()
+    loser = await room.build(time_ms=2_000_000_000_001)
+    room.executor.admit(made.raw)
+    child = await room.build(loser.tip.id)
+    winner_room = Room()
+    winner = await room.executor.check((await winner_room.build()).block)
+    await room.commit(winner)
+    assert room.executor.tip(loser.tip.id) is None
+    assert room.executor.tip(child.tip.id) is None
+    assert made.id in room.executor.mempool
+    assert (await room.build()).transactions == (made,)
+
+
+@pytest.mark.usefixtures("interruptible")
+async def test_a_block_run_while_its_parent_became_final_can_be_committed() -> None:
+    """It was run on the parent's layer; the store has taken that layer in meanwhile."""
+    proposer, room = Room(), Room()
+    first = await proposer.build()
+    proposer.executor.admit(proposer.transaction().raw)
+    second = await proposer.build(first.tip.id)
+    run = await room.executor.check(first.block)
+    work = asyncio.create_task(room.executor.check(second.block))
+    await turns(2)  # it has begun
+    assert not work.done()
+    await room.commit(run)
+    second_run = await work
+    third = await room.executor.check((await proposer.build(second.tip.id)).block)
+    assert second_run.layer.parent is room.stores.state
+    await room.commit(second_run)
+    assert third.layer.parent is room.stores.state  # and not a chain of layers that grows for ever
+    assert room.height == 2
+    assert room.stores.state.tree.root == second.tip.header.state_root
+
+
+async def test_a_block_that_had_to_make_room_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its children were run on the execution that is gone, and are committed all the same."""
+    room = Room()
+    made = []
+    parent = room.executor.committed.id
+    for _ in range(3):
+        made.append(await room.build(parent))
+        parent = made[-1].tip.id
+    monkeypatch.setattr(executor_module, "UNFINALIZED_BLOCKS_MAX", 3)
+    made.append(await room.build(parent))  # the first one makes room
+    assert room.executor.execution(made[0].tip.id) is None
+    monkeypatch.setattr(executor_module, "UNFINALIZED_BLOCKS_MAX", 9)
+    await room.executor.check(made[0].block)
+    for execution in made:
+        await room.commit(execution)
+        assert room.stores.state.tree.root == execution.tip.header.state_root
+    assert made[-1].layer.parent is room.stores.state
+
+
+async def test_a_block_whose_parent_lost_meanwhile_is_superseded() -> None:
+    """It waited for its turn while another block became final: no verdict about it, and no crash."""
+    proposer, room = Room(), Room()
+    late = (await proposer.build(time_ms=2_000_000_000_001)).block
+    winner = await room.executor.check((await proposer.build()).block)
+    await room.commit(winner)
+    with pytest.raises(Superseded):
+        await room.executor.check(late)
+    with pytest.raises(Superseded):
+        await room.executor.build(proposer.executor.committed.id, room.genesis.time_ms, b"")
+
+
+async def test_consensus_and_catching_up_may_commit_the_same_block() -> None:
+    """Whoever comes second finds it done: one write, one move."""
+    room = Room()
+    execution = await room.build()
+    room.disk.free.clear()
+    first = asyncio.create_task(room.commit(execution))
+    second = asyncio.create_task(room.commit(execution))
+    await turns()
+    room.disk.free.set()
+    await asyncio.gather(first, second)
+    assert room.height == 1
+    assert room.disk.calls == 2  # blocks, then state
+    await room.commit(execution)  # and long after, too
+
+
+async def test_blocks_are_committed_oldest_first() -> None:
+    """To skip one is a bug of ours, and stops the node."""
+    room = Room()
+    first = await room.build()
+    second = await room.build(first.tip.id)
+    with pytest.raises(AssertionError, match="oldest first"):
+        await room.commit(second)
+
+
+async def test_readers_see_the_old_state_until_both_databases_are_written() -> None:
+    """While the disk is awaited, height, state and blocks are those before."""
+    room = Room()
+    room.executor.admit(room.transaction(arguments=b"a=7").raw)
+    execution = await room.build()
+    room.disk.free.clear()
+    work = asyncio.create_task(room.commit(execution))
+    await turns()
+    assert room.height == 0
+    assert room.stores.state.get(note_key("farm", "a")) is None
+    assert room.stores.blocks.block(Height(1)) is None
+    room.disk.free.set()
+    await work
+    assert room.stores.state.get(note_key("farm", "a")) == b"7"
+
+
+# --- slices --------------------------------------------------------------------------
+
+
+def counting(steps: int) -> Generator[None, None, int]:
+    for _ in range(steps):
+        yield
+    return steps
+
+
+async def test_long_work_gives_the_event_loop_its_turns() -> None:
+    """With a slice of no length others get a turn after each step."""
+    others = 0
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            others += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    assert await sliced(counting(50), slice_seconds=0) == 50
+    task.cancel()
+    assert others >= 50
+
+
+async def test_short_work_is_not_interrupted() -> None:
+    """Within a slice nothing else runs."""
+    ran = []
+    task = asyncio.create_task(turns())
+    task.add_done_callback(lambda _: ran.append(1))
+    assert await sliced(counting(50), slice_seconds=3600) == 50
+    assert drained(counting(3)) == 3
+    assert ran == []
+    await task
+
+
+@pytest.mark.usefixtures("interruptible")
+async def test_a_block_that_loses_while_it_runs_gets_no_verdict() -> None:
+    """What it ran on has moved: neither valid nor invalid, and nothing of it is kept."""
+    proposer, room = Room(), Room()
+    for nonce in range(5):
+        proposer.executor.admit(proposer.transaction(nonce).raw)
+    loser = (await proposer.build()).block
+    winner = await room.executor.check((await Room().build(time_ms=2_000_000_000_001)).block)
+    work = asyncio.create_task(room.executor.check(loser))
+    await turns(3)
+    assert not work.done()
+    await room.commit(winner)
+    with pytest.raises(Superseded):
+        await work
+    assert room.executor.execution(block_id(loser.header)) is None
+
+
+async def test_a_final_block_is_not_run_again() -> None:
+    """Catching up may have committed it while consensus waited for its turn."""
+    room = Room()
+    (execution,) = await room.grow(1)
+    with pytest.raises(Superseded):
+        await room.executor.check(execution.block)
