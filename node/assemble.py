@@ -233,6 +233,7 @@ class RunningNode:
             for task in done:
                 task.result()
         except BaseExceptionGroup as group:
+            LOG.critical("failed", exc_info=group)
             raise _first(group) from group
         finally:
             await self._stop(work)

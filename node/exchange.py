@@ -367,7 +367,7 @@ class Exchange:
         self._offered.append((now, transaction_id))
         if from_peer is None:
             self.gossip.offer((transaction_id,), now)
-        self.driver.transactions_pending()
+        self.driver.transactions_pending(is_new=True)
 
     def _on_seen(self, transaction_id: TxId, peer: PublicKey) -> None:
         # A second copy is counted and forgiven: after a stall everybody repeats what still waits.

@@ -121,7 +121,10 @@ class WebSocketChannel:
 
     async def receive(self) -> bytes:
         """The next frame."""
-        message = await self._socket.receive()
+        try:
+            message = await self._socket.receive()
+        except (aiohttp.ClientError, OSError):  # it answers pings itself, on a transport that may be closing
+            raise ChannelClosed("peer.lost") from None
         if message.type is WSMsgType.BINARY:
             data: bytes = message.data
             self._counters.bytes_in += len(data)
