@@ -1,0 +1,75 @@
+"""The benchmark measures what it says: real transactions, every stage, honest counts."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+
+import pytest
+
+from contracts.runtime import CoreRules
+from ledger.genesis import chain_id
+from ledger.members import Key, Role
+from ledger.receipt import Status
+from ledger.transaction import verify_signature
+from ledger.types import ChainId, Height
+from network.bench.processes import cpu_seconds, disk_bytes, peak_rss_mb
+from network.bench.run import Tally, _count, _percentile
+from network.bench.stages import stage_times_us, verify_rate
+from network.bench.workloads import BATCH_EVENTS, Workload, loads
+from tests.contracts.chain import key_of, make_genesis
+
+KEY = key_of("farm/operator")
+
+
+@pytest.mark.parametrize("workload", list(Workload))
+def test_workloads_are_real(workload: Workload) -> None:
+    """Each transaction is signed, unlike the others, and one that the contracts take."""
+    made = list(islice(loads(workload, ChainId(bytes(32)), Height(0), KEY, "run"), 6))
+    assert len({load.transaction.id for load in made}) == 6
+    sender = Key(KEY.public, "farm", "bench", (Role.OPERATOR,), 0, 0)
+    for load in made:
+        verify_signature(load.transaction)
+        CoreRules().check(load.transaction, sender)
+    if workload is Workload.BATCH:
+        assert {load.events for load in made} == {BATCH_EVENTS}
+
+
+def test_stages_cover_the_pipeline() -> None:
+    """Every stage is named and takes time; the transactions really run."""
+    genesis = make_genesis()
+    made = islice(loads(Workload.EPCIS, chain_id(genesis), Height(0), KEY, "run"), 20)
+    raws = [load.transaction.raw for load in made]
+    stages = stage_times_us(genesis, raws)
+    assert list(stages) == ["decode", "verify", "execute", "store_in_memory"]
+    assert min(stages.values()) > 0
+
+
+def test_verify_rate_counts() -> None:
+    """The rate of verifications is a positive number a second."""
+    load = next(loads(Workload.TRANSFER, ChainId(bytes(32)), Height(0), KEY, "run"))
+    assert verify_rate(load.transaction) > 0
+
+
+def test_counts_are_honest() -> None:
+    """What waits or was never answered is unknown, what was refused failed, only the rest is ok."""
+    batch = list(islice(loads(Workload.TRANSFER, ChainId(bytes(32)), Height(0), KEY, "run"), 4))
+    tally = Tally(sent=4)
+    words = [Status.ACCEPTED.word, Status.REFUSED.word, "pending"]
+    _count(tally, batch, [{"status": word} for word in words], 12.0)
+    assert (tally.ok, tally.failed, tally.unknown, tally.latencies_ms) == (1, 1, 2, [12.0])
+
+
+def test_percentiles() -> None:
+    """A percentile is a measured value; of nothing it is zero."""
+    assert _percentile([], 99) == 0.0
+    assert _percentile([3.0, 1.0, 2.0], 50) == 2.0
+    assert _percentile([float(each) for each in range(100)], 99) == 99.0
+
+
+def test_process_figures() -> None:
+    """This process has used time and memory; one that is gone counts nothing."""
+    assert cpu_seconds([os.getpid()]) > 0
+    assert peak_rss_mb([os.getpid()]) > 1
+    assert cpu_seconds([2**22 + 1]) == 0
+    assert disk_bytes([]) == 0
