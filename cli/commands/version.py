@@ -1,0 +1,16 @@
+"""`farmgate version`"""
+
+from __future__ import annotations
+
+import click
+
+from cli.group import Command
+from cli.session import Session, with_session
+from cli.version import tell_version
+
+
+@click.command(cls=Command)
+@with_session
+def version(session: Session) -> None:
+    """Print the version."""
+    tell_version(session.output, "farmgate")
