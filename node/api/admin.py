@@ -146,6 +146,6 @@ def admin_app(api: Api) -> web.Application:
         answer_seconds=settings.answer_seconds,
         monotonic=api.monotonic,
     )
-    app = web.Application(middlewares=[guard.middleware()])
+    app = guard.application()
     register(app, api, ROUTES)
     return app

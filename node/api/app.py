@@ -53,7 +53,7 @@ def public_app(api: Api) -> web.Application:
         streams=[route.path for route in ROUTES if route.is_long],
         is_stopping=api.stopping.is_set,
     )
-    app = web.Application(middlewares=[guard.middleware()])
+    app = guard.application()
     register(app, api, ROUTES)
     return app
 

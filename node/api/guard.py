@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Middleware
 
 from ledger.errors import LedgerError
 from node.api.metrics import UNKNOWN_ROUTE, Metrics
@@ -29,17 +28,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 TARGET_LENGTH_MAX: Final = 8000
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-STATUS_SERVER_ERROR: Final = 500
+STATUS_BUG: Final = 500
 CLIENT_WENT_AWAY: Final = 499  # in counts and log lines: nobody was there to be answered
 
 _LOG = logger("api")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_REQUEST_ID_KEY: Final = web.RequestKey("request_id", str)
 _SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
+    "Server": "farmgate",  # which release and libraries run is not for strangers
 }
 
 
@@ -110,22 +111,22 @@ class Guard:
         self._is_stopping = is_stopping
         self._at_work = 0
 
-    def middleware(self) -> Middleware:
-        """The function that aiohttp calls around every handler."""
+    def application(self) -> web.Application:
+        """An application behind this guard, without routes yet."""
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             return await self._pass(request, handler)
 
-        return guard
+        app = web.Application(middlewares=[guard])
+        app.on_response_prepare.append(_mark)
+        return app
 
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         passage = _Passage(_request_id(request), route_pattern(request), _method(request), self._monotonic())
+        request[_REQUEST_ID_KEY] = passage.request_id
         try:
             response = await self._answer(request, handler, passage)
-            if not response.prepared:
-                response.headers.update(_SECURITY_HEADERS)
-                response.headers["X-Request-Id"] = passage.request_id
             await self._send(request, response)
         except asyncio.CancelledError:
             self._record(request, passage, CLIENT_WENT_AWAY)
@@ -211,7 +212,7 @@ class Guard:
             self._metrics.request_seconds.labels(self._listener, passage.route).observe(seconds)
         log(
             _LOG,
-            logging.INFO if status < STATUS_SERVER_ERROR else logging.ERROR,
+            logging.ERROR if status == STATUS_BUG else logging.INFO,
             "request",
             listener=self._listener,
             method=passage.method,
@@ -221,6 +222,12 @@ class Guard:
             client=request.remote,
             request_id=passage.request_id,
         )
+
+
+async def _mark(request: web.Request, response: web.StreamResponse) -> None:
+    """What every answer says, just before its head is sent."""
+    response.headers.update(_SECURITY_HEADERS)
+    response.headers["X-Request-Id"] = request.get(_REQUEST_ID_KEY, "-")
 
 
 def _method(request: web.Request) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -56,10 +55,10 @@ from node.api.parameters import (
 from node.api.recorded import Reader, RecordedEvent
 from node.api.routes import Answer, Call, Route
 from node.api.tokens import Scope
+from node.api.turns import Turns
 from node.event_index import Place
 
 NODES_DEFAULT: Final = 500
-EVENTS_A_TURN: Final = 100  # index entries read before the event loop gets a turn
 
 _ID_TEXT: Final = "An item: GS1 Digital Link, EPC URN or any absolute URI, percent-encoded (a slash as %2F)."
 ID: Final = Parameter("id", "path", read_identifier, IDENTIFIER_SCHEMA, _ID_TEXT)
@@ -258,9 +257,9 @@ async def _events_of(api: Api, state: StateView, found: TraceGraph) -> list[Trac
     """The events that the edges name, each once, in recording order."""
     named = sorted({_place(edge.event) for edge in found.edges})
     events = []
-    for number, place in enumerate(named):
-        if number % EVENTS_A_TURN == 0:
-            await asyncio.sleep(0)
+    turns = Turns()
+    for place in named:
+        await turns.give()
         entry = api.events.at(place)
         assert entry is not None, "an event that state knows stands in the index"
         sender = KEYS.get(state, entry.sender)

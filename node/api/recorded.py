@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ledger.receipt import Receipt, Status
 from ledger.state import StateView
 from ledger.transaction import Transaction, decode_transaction
 from ledger.types import RESULT_BYTES_MAX, TRANSACTION_BYTES_MAX, Hash, Height, TimeMs, TxId
+from node.api.turns import Turns
 from node.event_index import Place, is_capture
 from node.service import BlockRecord, Service
 
@@ -50,15 +50,15 @@ class Reader:
     def __init__(self, service: Service) -> None:
         self._service = service
         self._state = service.state()
+        self._turns = Turns()
         self._blocks: OrderedDict[Height, BlockRecord] = OrderedDict()
 
     async def read(self, places: Iterable[Place]) -> list[RecordedEvent]:
-        """The events at these places; the event loop gets a turn before each block that is fetched."""
+        """The events at these places; the event loop gets its turns in between."""
         found = []
         for place in places:
-            if place.height not in self._blocks:
-                await asyncio.sleep(0)
             found.append(self._event(place))
+            await self._turns.give()
         return found
 
     def _event(self, place: Place) -> RecordedEvent:

@@ -93,7 +93,10 @@ class Route(Generic[Context]):
 def register(app: web.Application, context: Context, routes: Sequence[Route[Context]]) -> None:
     """Add the routes to an application."""
     for route in routes:
-        app.router.add_route(route.method, route.path, _handler(context, route))
+        handler = _handler(context, route)
+        app.router.add_route(route.method, route.path, handler)
+        if route.method == "GET" and not route.is_long:
+            app.router.add_route("HEAD", route.path, handler)  # the same answer; aiohttp leaves out its body
 
 
 def _handler(

@@ -71,6 +71,7 @@ class _Handler(RequestHandler):
                 "request.malformed", "the request is not what HTTP says, or its head is too long"
             )
         response = problem_answer(known, "-", is_epcis=False)
+        response.headers["Server"] = "farmgate"
         response.force_close()
         return response
 

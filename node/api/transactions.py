@@ -29,13 +29,13 @@ from node.api.parameters import AT, HASH_SCHEMA, Parameter, read_hash, wait_seco
 from node.api.problems import Refusal
 from node.api.routes import Answer, Body, Call, Route
 from node.api.tokens import Scope
+from node.api.turns import Turns
 from node.service import Submitted, TransactionRecord
 
 ONE: Final = "application/vnd.farmgate.tx"
 BATCH: Final = "application/vnd.farmgate.tx-batch"
 BATCH_TRANSACTIONS_MAX: Final = 1000
 BATCH_BYTES_MAX: Final = 4 << 20  # a block's worth
-SUBMITS_A_TURN: Final = 16  # about a millisecond of signature checks, then the event loop gets a turn
 
 _Batch = Annotated[tuple[bytes, ...], Meta(min_length=1, max_length=BATCH_TRANSACTIONS_MAX)]
 
@@ -78,13 +78,16 @@ async def _post_one(api: Api, call: Call, raw: bytes) -> web.StreamResponse:
 async def _post_batch(api: Api, call: Call, body: bytes) -> web.StreamResponse:
     raws: tuple[bytes, ...] = decode(body, _Batch, BATCH_BYTES_MAX)
     answers = []
-    for index, raw in enumerate(raws):
+    turns = Turns()
+    for raw in raws:
         answers.append(submit(api, raw))
-        if index % SUBMITS_A_TURN == SUBMITS_A_TURN - 1:
-            await asyncio.sleep(0)
+        await turns.give()
     admitted = [each.id for each in answers if each.id is not None and each.status != Status.REFUSED.value]
     await wait_for(api, call, admitted)
-    results = [_batch_result(api, each) for each in answers]
+    results = []
+    for each in answers:
+        results.append(_batch_result(api, each))
+        await turns.give()
     return _accepted(api, call, BatchModel(results=results), None)
 
 

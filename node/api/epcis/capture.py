@@ -7,7 +7,6 @@ capture's id names them, so that any node can answer for it and none has to reme
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from collections.abc import Sequence
@@ -52,10 +51,10 @@ from node.api.recorded import capture_results
 from node.api.routes import Call
 from node.api.tokens import Scope
 from node.api.transactions import PREFER, submit, wait_for
+from node.api.turns import Turns
 from node.event_index import METHOD, is_capture
 from node.service import TransactionRecord
 
-EVENTS_A_TURN: Final = 16  # checked before the event loop gets a turn: a few milliseconds
 EVENT_WAIT_SECONDS: Final = 10  # a single event is answered when it is final, or after this
 
 _CAPTURE_ID = re.compile(rf"[0-9a-f]{{64}}(?:\.[0-9a-f]{{64}}){{0,{CAPTURE_TRANSACTIONS_MAX - 1}}}")
@@ -156,10 +155,10 @@ async def _read(api: Api, call: Call) -> Document:
             f"{len(document.events)} events, at most {CAPTURE_EVENTS_MAX} are taken",
         )
     problems = Problems()
-    for index, (captured, pointer) in enumerate(zip(document.events, document.pointers, strict=True)):
-        if index % EVENTS_A_TURN == 0:
-            await asyncio.sleep(0)
+    turns = Turns()
+    for captured, pointer in zip(document.events, document.pointers, strict=True):
         _check(captured, pointer, problems)
+        await turns.give()
     problems.raise_any()
     return document
 

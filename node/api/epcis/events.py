@@ -6,7 +6,6 @@ to the height at which it began, so it neither repeats nor misses an event while
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
@@ -30,6 +29,7 @@ from node.api.parameters import IDENTIFIER_SCHEMA, Parameter, read_identifier, w
 from node.api.recorded import Reader, RecordedEvent
 from node.api.routes import Call
 from node.api.tokens import Scope
+from node.api.turns import Turns
 from node.event_index import PLACE_FIRST, Entry, Place
 
 ENTRIES_MAX: Final = 10_000  # index entries that one page looks at; then it ends, and its link goes on
@@ -117,6 +117,7 @@ async def _page(
     reader = Reader(api.service)
     found: list[RecordedEvent] = []
     size = looked = read = 0
+    turns = Turns()
     for place, entry in _candidates(api, query, start, bound):
         if (
             len(found) == per_page
@@ -126,8 +127,7 @@ async def _page(
         ):
             return found, place
         looked += 1
-        if looked % INDEX_PAGE == 0:
-            await asyncio.sleep(0)
+        await turns.give()
         if not query.is_of_kind(entry.kind) or not query.is_in_time(
             entry.event_time_ms, entry.record_time_ms
         ):

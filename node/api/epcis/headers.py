@@ -19,7 +19,7 @@ JSON: Final = "application/json"
 LD_JSON: Final = "application/ld+json"
 CAPTURE_TRANSACTIONS_MAX: Final = 4  # of one document; each takes part of a block
 CAPTURE_EVENTS_MAX: Final = CAPTURE_TRANSACTIONS_MAX * EVENTS_MAX
-CAPTURE_BYTES_MAX: Final = 3 << 20  # parsing holds the node for some 30 ms a MiB
+CAPTURE_BYTES_MAX: Final = 3 << 20  # parsing holds the event loop: 20 ms a MiB, 100 at worst
 
 _VERSION = re.compile(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:\.([0-9]{1,4}))?")
 _FORMATS: Final = frozenset({"No_Preference", "Never_Translates"})

@@ -294,7 +294,14 @@ async def test_every_answer_is_guarded(site: Running) -> None:
             assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert len(answer.headers["X-Request-Id"]) == 16
+            assert answer.headers["Server"] == "farmgate"
             assert "Access-Control-Allow-Origin" not in answer.headers
+    async with site.client.get(site.url("/v1/stream"), headers={"X-Request-Id": "r1"}) as answer:
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["X-Request-Id"] == "r1"
+    async with site.client.head(site.url("/v1/status")) as answer:
+        assert (answer.status, await answer.read()) == (200, b"")
+        assert "ETag" in answer.headers
 
 
 async def test_wrong_method_says_which_are_right(site: Running) -> None:
