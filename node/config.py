@@ -93,7 +93,7 @@ def _of_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], dic
         if variable in known:
             setting = known[variable]
             origins[setting.key] = variable
-            values[setting.key] = _of_text(setting, text)
+            values[setting.key] = value_of_text(setting, text, variable)
         elif variable.startswith(starts):
             raise LedgerError(
                 "config.unknown_key", f"{variable} is no setting{suggestion(variable, list(known))}"
@@ -101,20 +101,22 @@ def _of_environment(environment: Mapping[str, str]) -> tuple[dict[str, Any], dic
     return values, origins
 
 
-def _of_text(setting: Setting, text: str) -> Any:
-    """The value that an environment variable's text stands for."""
+def value_of_text(setting: Setting, text: str, place: str) -> Any:
+    """The value that the text of a variable or flag stands for; `place` names it in a refusal.
+
+    Raises:
+        LedgerError: `config.wrong_value`.
+    """
     kind = setting.field.annotation
     if get_origin(kind) is tuple:
         return tuple(part.strip() for part in text.split(",") if part.strip())
     if kind is bool:
         if text not in ("true", "false"):
-            raise LedgerError("config.wrong_value", f"{setting.variable} is {text!r}, expected true or false")
+            raise LedgerError("config.wrong_value", f"{place} is {text!r}, expected true or false")
         return text == "true"
     if kind is int:
         if not (text.isascii() and text.isdigit() and len(text) <= 18):
-            raise LedgerError(
-                "config.wrong_value", f"{setting.variable} is {text!r}, expected a whole number"
-            )
+            raise LedgerError("config.wrong_value", f"{place} is {text!r}, expected a whole number")
         return int(text)
     return text
 

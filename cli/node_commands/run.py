@@ -7,15 +7,10 @@ from typing import Any
 
 import click
 
+from cli.exit_code import ExitCode
+from cli.failure import Failure
 from cli.group import NodeCommand
-
-home_option = click.option(
-    "--home",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("node"),
-    show_default="./node",
-    help="The folder that the node lives in.",
-)
+from cli.node_commands.options import home_option
 
 
 @click.command("run", cls=NodeCommand)
@@ -26,6 +21,13 @@ home_option = click.option(
 @click.option("--p2p", metavar="HOST:PORT", help="Address for other nodes.")
 @click.option("--peer", "peers", multiple=True, metavar="HOST:PORT", help="Another node; may be repeated.")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="What is logged.")
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any other setting, as in mempool.transactions_max=1000; may be repeated.",
+)
 def run_command(
     home: Path,
     name: str | None,
@@ -34,14 +36,17 @@ def run_command(
     p2p: str | None,
     peers: tuple[str, ...],
     log_level: str | None,
+    given: tuple[str, ...],
 ) -> int:
     """Run the node until SIGTERM or Ctrl-C.
 
-    Settings come from these flags, then from FARMGATE_* variables, then from node.toml.
+    Settings come from these flags, then from FARMGATE_* variables, then from node.toml. Exit codes: 0
+    stopped as told, 1 could not run or disagrees with its network, 75 its disk failed: look at the disk
+    before it is started again.
     """
     from node.assemble import run_node
 
-    overrides: dict[str, Any] = {
+    flags: dict[str, Any] = {
         "name": name,
         "api.listen": listen,
         "admin.listen": admin,
@@ -49,4 +54,44 @@ def run_command(
         "peers": peers or None,
         "log.level": log_level,
     }
-    return run_node(home, {key: value for key, value in overrides.items() if value is not None})
+    settings = _settings(given) | {key: value for key, value in flags.items() if value is not None}
+    _check_home(home)
+    return run_node(home, settings)
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, Any]:
+    """The settings in `--set KEY=VALUE`.
+
+    Raises:
+        LedgerError: `config.unknown_key`, `config.wrong_value`.
+    """
+    from node.config import value_of_text
+    from node.settings import SETTINGS, check_known
+
+    settings: dict[str, Any] = {}
+    for each in given:
+        key, equals, text = each.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{each!r} is not KEY=VALUE", param_hint="--set")
+        check_known(key, "--set")
+        settings[key] = value_of_text(SETTINGS[key], text, f"--set {key}")
+    return settings
+
+
+def _check_home(home: Path) -> None:
+    """Refuse a folder that is no home before anything is opened. A supervisor sees 1, not a code of its own.
+
+    Raises:
+        Failure: `home.missing`.
+    """
+    from node.home import Home
+
+    place = Home(home)
+    for needed in (place.settings, place.genesis, place.data):
+        if not needed.exists():
+            raise Failure(
+                "home.missing",
+                f"{home} is no node's home: {needed} is not there",
+                advice="ledger-node join --help, or for a founder of a new network ledger-node init --help",
+                exit_code=ExitCode.FAILED,
+            )
