@@ -1,0 +1,169 @@
+"""`ledger-node doctor`: one sentence on why the chain does not advance, and what was looked at."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import click
+
+from cli.answers import Status
+from cli.client import Client
+from cli.exit_code import ExitCode
+from cli.failure import Failure, Finished
+from cli.group import NodeCommand
+from cli.node_commands.options import home_option, own_client, read_settings
+from cli.session import Session, with_session
+from ledger.errors import LedgerError
+from node.home import Home, SpaceVerdict, judge_space, read_space
+from node.settings import Config
+
+WATCH_SECONDS: Final = 3.0
+CLOCK_SLACK_MS: Final = 2_000
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at. `problem` is a sentence, or "" where all is well."""
+
+    what: str
+    said: str
+    problem: str = ""
+
+
+@click.command(cls=NodeCommand)
+@home_option
+@with_session
+def doctor(session: Session, home: Path) -> None:
+    """Say in one sentence why the chain does not advance here; 0 if nothing is wrong."""
+    findings = list(examine(home, time.sleep))
+    problem = next((finding.problem for finding in findings if finding.problem), "")
+    said = (
+        problem
+        or "nothing is wrong: this node takes part and the chain advances when there is something to do"
+    )
+    rows = [(finding.what, "wrong" if finding.problem else "well", finding.said) for finding in findings]
+    session.output.data(
+        {
+            "healthy": not problem,
+            "sentence": said,
+            "findings": [finding._asdict() for finding in findings],
+        },
+        lambda: f"{said}\n\n{session.output.table(('looked at', 'is', 'found'), rows)}",
+    )
+    if problem:
+        raise Finished(ExitCode.FAILED)
+
+
+def examine(home: Path, sleep: Callable[[float], None]) -> Iterator[Finding]:
+    """Look at the home first, then at the running node. Ends at what makes the rest pointless."""
+    try:
+        config = read_settings(home)
+    except LedgerError as problem:
+        yield Finding("settings", problem.code, f"the node can't start: {problem.message}")
+        return
+    yield Finding("settings", str(home / "node.toml"))
+    yield from _home(Home(home))
+    yield _space(Home(home), config)
+    client = own_client(config)
+    try:
+        status = client.get("/v1/status", Status)
+    except Failure as problem:
+        yield Finding(
+            "process",
+            problem.message,
+            f"the node does not run or does not answer: ledger-node run --home {home}",
+        )
+        return
+    yield Finding("process", f"{status.node} answers, version {status.version}")
+    yield _clock(status)
+    yield _peers(status)
+    yield _progress(client, status, sleep)
+
+
+def _home(home: Home) -> Iterator[Finding]:
+    from node.genesis_file import read_genesis
+    from node.keys import KeyName, read_key
+
+    try:
+        genesis = read_genesis(home.genesis)
+        yield Finding("genesis", f"network {genesis.network}")
+        read_key(home.keys, KeyName.NODE)
+        has_vote = (home.keys / KeyName.VALIDATOR.value).exists()
+        if has_vote:
+            read_key(home.keys, KeyName.VALIDATOR)
+        yield Finding("keys", "node and validator" if has_vote else "node")
+    except LedgerError as problem:
+        yield Finding("keys and genesis", problem.code, f"the node can't start: {problem.message}")
+    if not home.data.is_dir():
+        yield Finding("data", "missing", f"{home.data} is not there: ledger-node init or join makes it")
+
+
+def _space(home: Home, config: Config) -> Finding:
+    limits = config.free_space
+    from node.home import SpaceLimits
+
+    try:
+        space = read_space(home.root)
+    except OSError as problem:
+        return Finding("disk", str(problem), f"the disk can't be looked at: {problem.strerror}")
+    verdict = judge_space(
+        space, SpaceLimits(limits.admit_percent_min, limits.admit_bytes_min, limits.vote_bytes_min)
+    )
+    said = f"{space.free_bytes >> 20} MiB of {space.total_bytes >> 20} MiB free"
+    match verdict:
+        case SpaceVerdict.ENOUGH:
+            return Finding("disk", said)
+        case SpaceVerdict.STOP_ADMITTING:
+            return Finding("disk", said, "the disk is nearly full, so this node takes in no transactions")
+        case SpaceVerdict.STOP_VOTING:
+            return Finding("disk", said, "the disk is nearly full, so this node does not vote")
+
+
+def _clock(status: Status) -> Finding:
+    ahead_ms = status.time_ms - time.time_ns() // 1_000_000
+    if ahead_ms > CLOCK_SLACK_MS:
+        return Finding(
+            "clock",
+            f"the last block is {ahead_ms / 1000:.1f} s ahead of it",
+            f"this host's clock is at least {ahead_ms / 1000:.1f} s late: set it by NTP",
+        )
+    return Finding("clock", "not behind the last block")
+
+
+def _peers(status: Status) -> Finding:
+    connected = [peer for peer in status.peers if peer.connected]
+    said = f"{len(connected)} of {len(status.peers)} connected"
+    if status.peers and not connected:
+        codes = sorted({peer.problem for peer in status.peers if peer.problem})
+        why = f" ({', '.join(codes)})" if codes else ""
+        return Finding(
+            "peers",
+            said,
+            f"no other node is connected{why}: is this node registered, and are the peers' addresses right?",
+        )
+    return Finding("peers", said)
+
+
+def _progress(client: Client, before: Status, sleep: Callable[[float], None]) -> Finding:
+    """Watch the chain for a moment, unless the node itself says what is wrong."""
+    if before.reason:
+        return Finding("agreement", f"height {before.height}", before.reason)
+    if before.lag_blocks or before.pending_transactions:
+        sleep(WATCH_SECONDS)
+    try:
+        after = client.get("/v1/status", Status)
+    except Failure as problem:
+        return Finding("agreement", problem.message, "the node stopped answering")
+    said = f"height {after.height}, view {after.view}, {after.pending_transactions} transactions wait"
+    if after.height > before.height or not (after.lag_blocks or after.pending_transactions):
+        return Finding("agreement", said)
+    if after.lag_blocks:
+        return Finding("agreement", said, f"{after.lag_blocks} final blocks are known of and do not arrive")
+    return Finding(
+        "agreement",
+        said,
+        f"transactions wait and no block became final for {WATCH_SECONDS:.0f} s, now in view {after.view} "
+        f"led by {after.leader}",
+    )
