@@ -24,7 +24,7 @@ from ledger.types import Height
 from node.api.answers import bytes_answer, check_at, json_answer
 from node.api.context import Api
 from node.api.cursors import CURSOR, Cursor, next_path
-from node.api.models import (
+from node.api.item_models import (
     ContentModel,
     ContentsModel,
     CustodyModel,
@@ -35,13 +35,13 @@ from node.api.models import (
     HoldingModel,
     ItemHistoryModel,
     ItemModel,
-    Status,
     TotalModel,
     TraceEdgeModel,
     TraceEventModel,
     TraceModel,
     TraceNodeModel,
 )
+from node.api.models import Status
 from node.api.parameters import (
     AT,
     IDENTIFIER_SCHEMA,
