@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -21,7 +22,7 @@ from ledger.errors import LedgerError
 from ledger.types import BlockId, Epoch, Height, PublicKey
 from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate, VoteKind, verify_certificate
 from node.bodies import is_body_of
-from node.executor import Executor
+from node.executor import Executor, Superseded
 from node.justification import Justification
 from node.logging import log, logger
 
@@ -100,6 +101,8 @@ class CatchUp:
         """One page from one peer; whether the chain grew or the aim is reached."""
         target = self._target
         assert target is not None
+        if self._is_reached(target):
+            return True
         page = await self._ask(peer, Height(self._executor.committed.header.height + 1), PAGE_BLOCKS_MAX)
         if page is None or not page.blocks:
             return self._is_reached(target)
@@ -111,9 +114,9 @@ class CatchUp:
             log(LOG, logging.WARNING, "page refused", peer=peer.hex(), reason=str(refusal))
             self._on_invalid(peer, refusal.code)
             return False
-        self._on_synced(Synced(blocks[-1].header, finalization))
-        self._is_reached(target)
-        return True
+        if blocks:
+            self._on_synced(Synced(blocks[-1].header, finalization))
+        return self._is_reached(target) or bool(blocks)
 
     def _is_reached(self, target: Certificate) -> bool:
         head = self._executor.committed
@@ -125,7 +128,10 @@ class CatchUp:
         return reached
 
     def _open(self, page: Page, target: Certificate) -> tuple[list[Block], Certificate]:
-        """The blocks of a page that its finalization proves, those that are committed already left out.
+        """The blocks of a page that its finalization proves, and the finalization of the last of them.
+
+        Those that are committed already are left out, and so is what lies beyond the target: a peer that
+        is ahead of it answers with more, and that is for consensus to ask for.
 
         Raises:
             LedgerError: `page.*`, `certificate.*` or `encoding.*`.
@@ -134,21 +140,23 @@ class CatchUp:
         finalization = decode(page.finalization, Certificate, CERTIFICATE_BYTES_MAX)
         verify_certificate(finalization, self._executor.chain_id, Epoch(tip.header.epoch), tip.validators)
         blocks = [decode_block(data) for data in page.blocks]
-        last = block_id(blocks[-1].header)
-        if finalization.kind is not VoteKind.FINALIZE or finalization.block_id != last:
+        ids = [block_id(block.header) for block in blocks]
+        if finalization.kind is not VoteKind.FINALIZE or finalization.block_id != ids[-1]:
             raise LedgerError("page.wrong_certificate", "the certificate does not make the last block final")
+        for lower, upper in pairwise(zip(ids, blocks, strict=True)):
+            if upper[1].header.parent_id != lower[0]:
+                raise LedgerError("page.broken_chain", f"height {upper[1].header.height} does not follow")
         if finalization.view > target.view:
-            raise LedgerError("page.beyond_target", "ends above what consensus asked for")
-        for lower, upper in pairwise(blocks):
-            if upper.header.parent_id != block_id(lower.header):
-                raise LedgerError("page.broken_chain", f"height {upper.header.height} does not follow")
+            if target.block_id not in ids:
+                raise LedgerError("page.beyond_target", "ends above what consensus asked for, without it")
+            blocks, finalization = blocks[: ids.index(target.block_id) + 1], target
         blocks = [block for block in blocks if block.header.height > tip.header.height]
         for block in blocks:
             if not is_body_of(block.header, block.last_certificate, block.transactions):
                 raise LedgerError(
                     "page.wrong_body", f"height {block.header.height}: not the body of its header"
                 )
-        if not blocks or blocks[0].header.parent_id != tip.id:
+        if blocks and blocks[0].header.parent_id != tip.id:
             raise LedgerError("page.wrong_start", f"does not follow height {tip.header.height}")
         return blocks, finalization
 
@@ -156,7 +164,8 @@ class CatchUp:
         identifier = block_id(block.header)
         if block.header.height <= self._executor.committed.header.height:
             return  # consensus was faster
-        await self._executor.check(block)
+        with suppress(Superseded):  # and may still be: then committing is no more than a look
+            await self._executor.check(block)
         is_last = finalization.block_id == identifier
         justification = Justification(None, None, (), finalization)
         await self._executor.commit(

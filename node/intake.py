@@ -42,6 +42,11 @@ class Intake:
         self._ready = asyncio.Event()
         self.lost = 0
 
+    @property
+    def waiting(self) -> int:
+        """How many transactions of peers were not looked at yet."""
+        return len(self._waiting)
+
     def submit(self, raw: bytes) -> tuple[TxId, Submission]:
         """Admit a client's transaction.
 
@@ -68,10 +73,12 @@ class Intake:
         while True:
             await self._ready.wait()
             until = time.monotonic() + SLICE_SECONDS
-            while self._waiting and time.monotonic() < until:
+            while self._waiting:
                 peer, raw = self._waiting.popleft()
                 self._waiting_bytes -= len(raw)
                 self._admit(peer, raw)
+                if time.monotonic() >= until:
+                    break
             if not self._waiting:
                 self._ready.clear()
             await asyncio.sleep(0)

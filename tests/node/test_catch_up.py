@@ -1,0 +1,266 @@
+"""Catching up: certificates alone move a node, and honest peers are never blamed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+import node.catch_up as catch_up_module
+from ledger.block import block_id, decode_block
+from ledger.codec import encode
+from ledger.consensus.events import Behind, Synced
+from ledger.types import BlockId, Height, PublicKey
+from ledger.vote import Certificate, VoteKind
+from node.catch_up import PAGE_BLOCKS_MAX, PAGE_BYTES_MAX, CatchUp, Page
+from tests.node.room import Room
+
+ANNA, BERT = PublicKey(b"a" * 32), PublicKey(b"b" * 32)
+Alter = Callable[[Page], Page | None]
+
+
+class Follower:
+    """A node that is behind, and peers that answer from another node's store, changed as the test likes."""
+
+    def __init__(self, source: Room, room: Room | None = None) -> None:
+        self.source = source
+        self.room = room or Room()
+        self.peers: list[PublicKey] = [ANNA]
+        self.alter: dict[PublicKey, Alter] = {}
+        self.asked: list[tuple[PublicKey, int, int]] = []
+        self.committed: list[BlockId] = []
+        self.synced: list[Synced] = []
+        self.blamed: list[tuple[PublicKey, str]] = []
+        self.catch_up = CatchUp(
+            self.room.executor,
+            self.ask,
+            lambda: self.peers,
+            self.on_committed,
+            self.synced.append,
+            lambda peer, code: self.blamed.append((peer, code)),
+        )
+
+    async def ask(self, peer: PublicKey, start: Height, blocks_max: int) -> Page | None:
+        self.asked.append((peer, start, blocks_max))
+        found = self.source.stores.blocks.finalized_page(start, blocks_max, PAGE_BYTES_MAX)
+        page = None if found is None or found.link else Page(found.blocks, found.finalization)
+        alter = self.alter.get(peer)
+        return alter(page) if alter is not None and page is not None else page
+
+    async def on_committed(self, identifier: BlockId) -> None:
+        self.committed.append(identifier)
+
+    def target(self, height: int | None = None) -> Certificate:
+        """What consensus saw: the finalization of a height of the source."""
+        at = Height(self.source.height if height is None else height)
+        identifier = self.source.stores.blocks.id_at(at)
+        assert identifier is not None
+        return self.source.certificate(identifier, at)
+
+    async def follow(self, target: Certificate | None = None, turns: int = 2_000) -> bool:
+        """Aim, and run until the aim is reached or nothing more can be hoped for."""
+        self.catch_up.aim(Behind(target or self.target()))
+        task = asyncio.create_task(self.catch_up.run())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+            if self.catch_up.target_view is None or task.done():
+                break
+        if task.done():
+            task.result()
+        task.cancel()
+        return self.catch_up.target_view is None
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause between rounds is one turn of the event loop."""
+    monkeypatch.setattr(catch_up_module, "PAUSE_SECONDS", 0)
+
+
+async def source_of(blocks: int) -> Room:
+    room = Room()
+    await room.grow(blocks)
+    return room
+
+
+async def test_a_node_that_was_away_gets_the_same_chain() -> None:
+    """Same head, same state, each block reported, consensus told where it stands."""
+    follower = Follower(await source_of(5))
+    assert await follower.follow()
+    assert follower.room.executor.committed.id == follower.source.executor.committed.id
+    assert follower.room.stores.state.tree.root == follower.source.stores.state.tree.root
+    assert len(follower.committed) == 5
+    assert follower.synced[-1].head == follower.source.executor.committed.header
+    assert follower.synced[-1].finalization == follower.target()
+    assert follower.blamed == []
+
+
+async def test_a_long_way_is_gone_page_by_page() -> None:
+    """Each page begins where the last one ended."""
+    follower = Follower(await source_of(PAGE_BLOCKS_MAX + 5))
+    assert await follower.follow(turns=20_000)
+    assert [start for _, start, _ in follower.asked] == [1, PAGE_BLOCKS_MAX + 1]
+
+
+async def test_what_lies_beyond_the_aim_is_left_to_consensus() -> None:
+    """A peer that is ahead answers with more: the node takes the part up to its aim, and blames nobody."""
+    follower = Follower(await source_of(6))
+    assert await follower.follow(follower.target(4))
+    assert follower.room.height == 4
+    assert follower.synced[-1].finalization == follower.target(4)
+    assert follower.blamed == []
+
+
+async def test_a_higher_aim_replaces_a_lower_one() -> None:
+    """And a lower one that comes late does not take it back."""
+    follower = Follower(await source_of(4))
+    follower.catch_up.aim(Behind(follower.target(2)))
+    follower.catch_up.aim(Behind(follower.target(4)))
+    follower.catch_up.aim(Behind(follower.target(3)))
+    assert follower.catch_up.target_view == 4
+
+
+async def test_an_aim_that_is_reached_already_asks_nobody() -> None:
+    """Consensus was faster."""
+    source = await source_of(3)
+    follower = Follower(source, source)
+    assert await follower.follow()
+    assert follower.asked == []
+
+
+async def test_a_peer_that_answers_late_is_not_to_blame() -> None:
+    """While it answered, consensus committed everything that its page holds."""
+    source = await source_of(3)
+    follower = Follower(source)
+    blocks = [source.stores.blocks.block(Height(height)) for height in (1, 2, 3)]
+
+    async def faster(peer: PublicKey, start: Height, blocks_max: int) -> Page | None:
+        page = await Follower.ask(follower, peer, start, blocks_max)
+        for block in blocks:
+            assert block is not None
+            execution = await follower.room.executor.check(block)
+            await follower.room.commit(execution)
+        return page
+
+    follower.catch_up._ask = faster
+    assert await follower.follow()
+    assert follower.room.height == 3
+    assert follower.blamed == []
+
+
+async def test_consensus_may_commit_while_a_page_is_run() -> None:
+    """The page's blocks that are final by then are skipped, and the rest goes on."""
+    source = await source_of(3)
+    follower = Follower(source)
+    first = source.stores.blocks.block(Height(1))
+    second = source.stores.blocks.block(Height(2))
+    assert first is not None
+    assert second is not None
+
+    async def meanwhile(identifier: BlockId) -> None:
+        follower.committed.append(identifier)
+        if len(follower.committed) == 1:
+            await follower.room.commit(await follower.room.executor.check(second))
+
+    follower.catch_up._on_committed = meanwhile
+    assert await follower.follow()
+    assert follower.room.height == 3
+    assert follower.blamed == []
+
+
+async def test_the_next_peer_is_asked_where_one_has_nothing() -> None:
+    """And the one that answers well is asked again first."""
+    follower = Follower(await source_of(PAGE_BLOCKS_MAX + 1))
+    follower.peers = [ANNA, BERT]
+    follower.alter[ANNA] = lambda page: None
+    assert await follower.follow(turns=20_000)
+    assert [peer for peer, _, _ in follower.asked] == [ANNA, BERT, BERT]
+
+
+def forged_certificate(page: Page) -> Page:
+    return Page(page.blocks, page.finalization[:-1] + bytes([page.finalization[-1] ^ 1]))
+
+
+def other_kind(page: Page) -> Page:
+    room = Room()
+    last = block_id(decode_block(page.blocks[-1]).header)
+    return Page(page.blocks[:2], encode(room.certificate(last, 2, VoteKind.NOTARIZE)))
+
+
+def of_a_later_view(page: Page) -> Page:
+    room = Room()
+    last = block_id(decode_block(page.blocks[1]).header)
+    return Page(page.blocks[:2], encode(room.certificate(last, 99)))
+
+
+def wrong_body(page: Page) -> Page:
+    block = decode_block(page.blocks[0])
+    other = type(block)(block.header, block.last_certificate, ())
+    return Page((encode(other), *page.blocks[1:]), page.finalization)
+
+
+LIES: dict[str, tuple[Alter, str]] = {
+    "a forged certificate": (forged_certificate, "certificate.wrong_signature"),
+    "garbage for a certificate": (lambda page: Page(page.blocks, b"?"), "encoding.malformed"),
+    "garbage for a block": (
+        lambda page: Page((b"?", *page.blocks[1:]), page.finalization), "encoding.malformed",
+    ),
+    "a certificate of another block": (
+        lambda page: Page(page.blocks[:2], page.finalization), "page.wrong_certificate",
+    ),
+    "a notarization for a finalization": (other_kind, "page.wrong_certificate"),
+    "a certificate of a view that nobody asked for": (of_a_later_view, "page.beyond_target"),
+    "a block left out": (
+        lambda page: Page((page.blocks[0], *page.blocks[2:]), page.finalization), "page.broken_chain",
+    ),
+    "the first block left out": (lambda page: Page(page.blocks[1:], page.finalization), "page.wrong_start"),
+    "a body that is not the header's": (wrong_body, "page.wrong_body"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_lying_peer_moves_nothing_and_is_blamed(lie: str) -> None:
+    """Nothing of its page is committed; the other peer brings the chain."""
+    alter, code = LIES[lie]
+    follower = Follower(await source_of(4))
+    follower.peers = [ANNA, BERT]
+    follower.alter[ANNA] = alter
+    assert await follower.follow()
+    assert follower.blamed == [(ANNA, code)]
+    assert follower.room.height == 4
+
+
+async def test_a_block_whose_header_lies_is_refused_though_a_quorum_signed_it() -> None:
+    """Every block is run; a quorum that signs a wrong root is not believed."""
+    room = Room()
+    honest = await room.build()
+    header = honest.block.header
+    fields = {name: getattr(header, name) for name in header.__struct_fields__}
+    liar = type(header)(**(fields | {"state_root": b"x" * 32}))
+    finalization = room.certificate(block_id(liar), 1)
+    page = Page((encode(type(honest.block)(liar, b"", ())),), encode(finalization))
+    follower = Follower(room)
+    follower.alter[ANNA] = lambda _: page
+
+    async def ask(peer: PublicKey, start: Height, blocks_max: int) -> Page | None:
+        follower.asked.append((peer, start, blocks_max))
+        return page
+
+    follower.catch_up._ask = ask
+    assert not await follower.follow(finalization, turns=200)
+    assert follower.room.height == 0
+    assert follower.blamed[0] == (ANNA, "block.wrong_header")
+
+
+async def test_blocks_that_are_here_already_are_passed_over() -> None:
+    """A page that begins too low is used from where it is new."""
+    source = await source_of(4)
+    follower = Follower(source)
+    assert await follower.follow(follower.target(2))
+    full = source.stores.blocks.finalized_page(Height(1), 10, PAGE_BYTES_MAX)
+    assert full is not None
+    follower.alter[ANNA] = lambda _: Page(full.blocks, full.finalization)
+    assert await follower.follow()
+    assert follower.room.height == 4
+    assert follower.blamed == []
