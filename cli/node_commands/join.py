@@ -1,17 +1,13 @@
-"""`ledger-node join`: the home of a node that follows a network."""
+"""`ledger-node join`: the home of a node that follows a network which is there already."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from cli.exit_code import ExitCode
-from cli.failure import Failure
 from cli.group import NodeCommand
-from cli.node_commands.init import REGISTRATION_FILE, check_registration, settings_of
-from cli.node_commands.options import home_option, listen_options
+from cli.node_commands.options import address_option, home_option, listen_options, peer_option
 from cli.session import Session, with_session
 
 
@@ -19,81 +15,69 @@ from cli.session import Session, with_session
 @home_option
 @click.option(
     "--genesis",
-    "genesis_path",
+    "genesis_file",
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The network's genesis.json.",
+    help="The network's genesis.json, from somebody you trust.",
 )
-@click.option(
-    "--peer", "peers", required=True, multiple=True, metavar="HOST:PORT", help="A node to follow; repeatable."
-)
-@click.option("--name", required=True, metavar="NAME", help="The node's name, as the chain will list it.")
-@click.option("--organisation", required=True, metavar="ORG", help="Whose node it is.")
+@click.option("--name", required=True, help="What the node is to be called on the chain.")
+@click.option("--organisation", required=True, metavar="ORG", help="The member that it belongs to.")
+@peer_option
+@address_option
 @listen_options
 @with_session
 def join(
     session: Session,
     home: Path,
-    genesis_path: Path,
-    peers: tuple[str, ...],
+    genesis_file: Path,
     name: str,
     organisation: str,
+    peers: tuple[str, ...],
+    addresses: tuple[str, ...],
     listen: str | None,
     admin: str | None,
     p2p: str | None,
-    addresses: tuple[str, ...],
 ) -> None:
-    """Make the home of a node that follows a network and serves reads.
+    """Make the home of a node that follows a network, serves reads, and does not vote.
 
-    Writes node.json, which the admin of the organisation registers. Until then the other nodes turn this
-    one away; from then on `ledger-node run` catches up and follows.
+    Its keys are made here and never leave this host. node.json is what the admin of the organisation
+    registers; once that is final, the other nodes let this one in, and it catches up by itself. A node
+    without --address is dialled by nobody and dials every member that has one: that works too. Running
+    this again changes nothing, and writes node.json anew.
     """
+    from cli.node_commands.new_node import (
+        check_may_follow,
+        genesis_in,
+        is_complete,
+        plan_node,
+        tell,
+        write_requests,
+    )
     from ledger.genesis import chain_id
     from ledger.members import NodeRole
-    from node.genesis_file import read_genesis
-    from node.home import Home
     from node.new_home import complete_home, make_keys
-    from node.registration import node_registration, write_registration
-    from node.settings import parse_address
 
-    for peer in peers:
-        try:
-            parse_address(peer)
-        except ValueError as problem:
-            raise click.BadParameter(f"{peer}: {problem}", param_hint="--peer") from None
-    place = Home(home)
-    if place.data.exists():
-        raise Failure("home.exists", f"{home} holds a node already", exit_code=ExitCode.CONFLICT)
-    genesis = read_genesis(genesis_path)
-    keys = make_keys(place, NodeRole.OBSERVER)
-    own = node_registration(
-        keys.identity,
+    genesis = genesis_in(genesis_file)
+    node = plan_node(
+        home,
         name=name,
         organisation=organisation,
         role=NodeRole.OBSERVER,
-        addresses=addresses or ((p2p,) if p2p else ()),
-        validator_key=None,
-        gateway_key=keys.gateway.public,
-        chain_id=chain_id(genesis),
+        listens={"api.listen": listen, "admin.listen": admin, "p2p.listen": p2p},
+        peers=peers,
+        addresses=addresses,
     )
-    check_registration(own)
-    write_registration(home / REGISTRATION_FILE, own)
-    complete_home(
-        place,
-        keys,
-        genesis,
-        settings_of(name, genesis, own, listen=listen, admin=admin, p2p=p2p, peers=peers),
-    )
-    said: dict[str, Any] = {
-        "home": str(home),
-        "name": name,
-        "organisation": organisation,
-        "public_key": own.public_key.hex(),
-        "chain_id": chain_id(genesis).hex(),
-        "node": str(home / REGISTRATION_FILE),
-    }
-    session.output.data(said, lambda: session.output.fields(list(said.items())))
-    session.output.note(
-        f"next, the admin of {organisation}: farmgate org node add {home / REGISTRATION_FILE}\n"
-        f"then, here:          ledger-node run --home {home}"
-    )
+    check_may_follow(node, genesis)
+    was_complete = is_complete(node.home, genesis)
+    keys = make_keys(node.home, NodeRole.OBSERVER)
+    if not was_complete:
+        complete_home(node.home, keys, genesis, node.settings)
+    files = write_requests(node, keys, chain_id(genesis))
+    output = session.output
+    tell(output, node, keys, chain_id(genesis), files, is_new=not was_complete)
+    output.note(f"the admin of {organisation} registers it:  farmgate org node add {files[0]}")
+    output.note(f"before or after that:  ledger-node run --home {home}")
+    if all(each.id != organisation for each in genesis.organisations):
+        output.note(
+            f"the genesis knows no {organisation}: it must have been admitted to the chain since then"
+        )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -14,6 +15,8 @@ from cli.failure import Failure
 if TYPE_CHECKING:
     from cli.client import Client
     from node.settings import Config
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 HOME: Final = Path("node")
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # what to dial where a node listens so
@@ -27,21 +30,35 @@ home_option = click.option(
 )
 
 
-def listen_options(command: Any) -> Any:
-    """Where a new node listens, and under which addresses others reach it."""
-    for option in reversed(
-        (
-            click.option("--listen", metavar="HOST:PORT", help="Address of the public REST interface."),
-            click.option("--admin", metavar="HOST:PORT", help="Address of the admin port."),
-            click.option("--p2p", metavar="HOST:PORT", help="Address for other nodes."),
-            click.option(
-                "--address",
-                "addresses",
-                multiple=True,
-                metavar="HOST:PORT",
-                help="Where other nodes reach this one, if not at --p2p; may be repeated.",
-            ),
-        )
+def check_address(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Refuse what is no host:port while the command line is read."""
+    from node.settings import parse_address
+
+    for each in value if isinstance(value, tuple) else (value,):
+        try:
+            if each is not None:
+                parse_address(each)
+        except ValueError as problem:
+            raise click.BadParameter(f"{each[:100]!r}: {problem}", context, parameter) from None
+    return value
+
+
+def _address(*names: str, words: str, many: bool = False) -> Callable[[Decorated], Decorated]:
+    return click.option(*names, metavar="HOST:PORT", multiple=many, callback=check_address, help=words)
+
+
+peer_option = _address("--peer", "peers", words="Another node to dial; may be repeated.", many=True)
+address_option = _address(
+    "--address", "addresses", words="Where other nodes reach this one; may be repeated.", many=True
+)
+
+
+def listen_options(command: Decorated) -> Decorated:
+    """Where a node listens."""
+    for option in (
+        _address("--p2p", words="Address to listen on for other nodes."),
+        _address("--admin", words="Address of the admin port."),
+        _address("--listen", words="Address of the public REST interface."),
     ):
         command = option(command)
     return command

@@ -10,16 +10,14 @@ import click
 from cli.exit_code import ExitCode
 from cli.failure import Failure
 from cli.group import NodeCommand
-from cli.node_commands.options import home_option
+from cli.node_commands.options import home_option, listen_options, peer_option
 
 
 @click.command("run", cls=NodeCommand)
 @home_option
 @click.option("--name", help="The node's name, as the chain lists it.")
-@click.option("--listen", metavar="HOST:PORT", help="Address of the public REST interface.")
-@click.option("--admin", metavar="HOST:PORT", help="Address of the admin port.")
-@click.option("--p2p", metavar="HOST:PORT", help="Address for other nodes.")
-@click.option("--peer", "peers", multiple=True, metavar="HOST:PORT", help="Another node; may be repeated.")
+@listen_options
+@peer_option
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="What is logged.")
 @click.option(
     "--set",
