@@ -29,6 +29,7 @@ def _use_up(recording: Recording) -> None:
         recording.sight(item)
     for quantity in event.input_quantities:
         lot = recording.meet(quantity.epc_class, Part.INPUT, is_quantity=True)
+        recording.sight(lot)
         amount = lots.check_amount(recording, quantity, lot)
         if amount is not None:
             lots.use_up(recording, amount, lots.on_hand(recording.organisation, amount.uom), "consumed")

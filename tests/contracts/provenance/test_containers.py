@@ -96,6 +96,26 @@ class TestPacking:
         shallow = contents(books.state, PALLET, 1)
         assert ([each.id for each in shallow.contents], shallow.is_complete) == ([UNITS[3], BOX], False)
 
+    def test_looking_at_a_box_leaves_it_where_it_is(self, books: Books) -> None:
+        """An OBSERVE takes no box off its pallet and makes no container of what holds nothing."""
+        books.clean("farm", pack(20, BOX, UNITS[0]), pack(21, PALLET, BOX))
+        seen = {"parentID": BOX, "childEPCs": [UNITS[0]]}
+        books.clean("farm", event("AggregationEvent", "OBSERVE", 30, **seen))
+        assert books.see(BOX).parent == PALLET
+        books.clean("farm", unpack(40, BOX, UNITS[0]))
+        other = {"parentID": UNITS[1], "childEPCs": [UNITS[0]]}
+        assert books.flagged("farm", event("AggregationEvent", "OBSERVE", 40, **other)) == [
+            "container.not_inside"
+        ]
+        assert books.see(UNITS[1]).kind is ItemKind.INSTANCE
+
+    def test_the_depth_below_a_container_is_not_forgotten(self, books: Books) -> None:
+        """A leaf packed beside a deep box leaves the pallet as deep as it was."""
+        books.clean("farm", pack(20, BOX, UNITS[0]), pack(21, PALLET, BOX), pack(22, PALLET, UNITS[1]))
+        record = ITEMS.get(books.state, PALLET.encode())
+        assert record is not None
+        assert record.contents.levels == 2
+
     def test_places_follow_packing_and_looking(self, books: Books) -> None:
         """Container, content and lot are where the event says, also when they are only looked at."""
         here, there = {"id": SITES["farm"]}, {"id": SITES["farm"] + "/254/store"}
@@ -113,6 +133,9 @@ class TestPacking:
         books.clean("farm", pack(20, BOX, UNITS[0]), pack(21, PALLET, BOX))
         assert books.flagged("packer", unpack(30, BOX, UNITS[0])) == ["custody.not_holder"]
         assert (books.see(UNITS[0]).custody.holder, books.see(BOX).custody.holder) == ("packer", "farm")
+        books.clean("farm", pack(40, BOX, UNITS[1]))
+        books.capture("packer", unpack(40, BOX, UNITS[1]))
+        assert books.see(UNITS[1]).custody.holder == "packer"
 
     def test_packing_takes_over_what_is_packed(self, books: Books) -> None:
         """A loose unit of somebody else is flagged; one in a container of one's own is not."""
@@ -275,6 +298,11 @@ class TestLate:
         """Of events at one time the later captured is the later one."""
         books.clean("farm", pack(40, BOX, UNITS[0]))
         assert books.flagged("farm", ship(40, UNITS[0], to="packer")) == ["container.not_unpacked"]
+        assert books.see(UNITS[0]).parent == ""
+
+    def test_unpacking_at_the_time_of_the_packing(self, books: Books) -> None:
+        """In and out in one second."""
+        books.clean("farm", pack(20, BOX, UNITS[0]), unpack(20, BOX, UNITS[0]))
         assert books.see(UNITS[0]).parent == ""
 
     def test_unpacking_at_the_time_of_the_receipt(self, books: Books) -> None:

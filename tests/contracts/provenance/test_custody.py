@@ -158,6 +158,29 @@ class TestThings:
         books.clean("packer", event("TransactionEvent", "ADD", 30, **fields))
         assert custody(books) == ("packer", None)
 
+    def test_quantities_follow_a_transaction_event(self) -> None:
+        """Quantities are booked at a custody step, and only there; a lot among the things is not moved."""
+        books = Books()
+        books.clean("farm", commission(10, q=[amount(LOT, 10)]))
+        order: dict[str, object] = {"bizTransactionList": [{"bizTransaction": "https://x.example/po"}]}
+        order |= {"quantityList": [amount(LOT, 4)]}
+        books.clean("farm", event("TransactionEvent", "ADD", 20, **order))
+        assert books.loose(LOT, "farm") == "10"
+        books.clean("farm", event("TransactionEvent", "ADD", 30, bizStep="shipping", **order))
+        assert books.loose(LOT, "farm") == "6"
+        order |= {"quantityList": [amount(LOT)]}
+        books.clean("farm", event("TransactionEvent", "ADD", 40, **order))
+        thing: dict[str, object] = {"bizTransactionList": order["bizTransactionList"], "epcList": [LOT]}
+        books.clean("farm", event("TransactionEvent", "ADD", 50, bizStep="shipping", **thing))
+        assert books.loose(LOT, "farm") == "6"
+
+    def test_events_of_one_time_are_in_order_of_capture(self, books: Books) -> None:
+        """Shipped, received and packed in one second."""
+        books.clean("farm", ship(20, UNIT, to="packer"))
+        books.clean("packer", receive(20, UNIT), pack(20, sscc("packer", 1), UNIT))
+        assert custody(books) == ("packer", None)
+        assert books.flagged("farm", unpack(20, sscc("packer", 1))) == ["custody.not_holder"]
+
     def test_custody_also_follows_an_aggregation_seen_at_shipping(self, books: Books) -> None:
         """A pallet observed with its content at shipping is shipped."""
         box = sscc("farm", 1)

@@ -102,6 +102,30 @@ class TestBeginning:
         output = transform(12, inputs=[UNIT], outputs=[unit("packer", "9")])
         assert "prefix.not_owned" in books.flagged("farm", output)
 
+    def test_a_lot_is_commissioned_too(self, books: Books) -> None:
+        """Its maker and owner are on record."""
+        grain = lot("farm", "A")
+        books.clean("farm", commission(10, q=[amount(grain, 5)]))
+        found = books.see(grain)
+        assert (found.commissioned, found.maker, found.owner) == (True, "farm", "farm")
+
+    def test_the_first_time_is_the_least(self, books: Books) -> None:
+        """Whatever the order of capture."""
+        books.capture(
+            "farm", objects("OBSERVE", 20, UNIT), commission(10, UNIT), objects("OBSERVE", 15, UNIT)
+        )
+        found = books.see(UNIT)
+        assert (found.first_time_ms, found.last_time_ms) == (START_MS + 10_000, START_MS + 20_000)
+
+    def test_commissioned_again_elsewhere(self, books: Books) -> None:
+        """Who says last that it made a thing has it, also at the same time; a late word does not count."""
+        books.clean("farm", commission(10, UNIT))
+        books.capture("packer", objects("ADD", 10, UNIT))
+        assert books.see(UNIT).custody.holder == "packer"
+        books.capture("shop", commission(5, UNIT))
+        found = books.see(UNIT)
+        assert (found.custody.holder, found.maker) == ("packer", "farm")
+
 
 class TestPlace:
     def test_the_place_is_the_location_else_the_read_point(self, books: Books) -> None:
@@ -113,6 +137,31 @@ class TestPlace:
         assert books.see(UNIT).place == dock["id"]
         books.clean("farm", objects("OBSERVE", 12, UNIT))
         assert books.see(UNIT).place == dock["id"]
+
+    def test_every_kind_of_event_sees(self, books: Books) -> None:
+        """Inputs, outputs, lots, carriers and what a document names are where the event says."""
+        place = {"bizLocation": {"id": SITES["farm"]}}
+        made, grain, box = unit("farm", "2"), lot("farm", "G"), sscc("farm", 1)
+        books.clean("farm", commission(9, q=[amount(grain, 5)]))
+        books.clean("farm", commission(9, UNIT))
+        oq = [amount(lot("farm", "H"), 1)]
+        books.clean(
+            "farm", transform(10, inputs=[UNIT], outputs=[made], iq=[amount(grain, 5)], oq=oq, **place)
+        )
+        books.clean("farm", event("AssociationEvent", "ADD", 11, parentID=box, childEPCs=[made], **place))
+        for item_id in (UNIT, made, grain, lot("farm", "H"), box):
+            assert books.see(item_id).place == SITES["farm"], item_id
+        documents = {"bizTransactionList": [{"bizTransaction": "https://farm.example/po"}]}
+        there = {"bizLocation": {"id": FREE}}
+        named = {"epcList": [made], "quantityList": [amount(grain, 1)], "parentID": box}
+        books.clean("farm", event("TransactionEvent", "OBSERVE", 12, **documents, **there, **named))
+        assert [books.see(each).place for each in (made, grain, box)] == [FREE] * 3
+
+    def test_at_one_time_the_later_capture_counts(self, books: Books) -> None:
+        """Two sightings of one second."""
+        books.clean("farm", commission(10, UNIT, bizLocation={"id": SITES["farm"]}))
+        books.clean("farm", objects("OBSERVE", 10, UNIT, bizLocation={"id": FREE}))
+        assert books.see(UNIT).place == FREE
 
     def test_a_late_event_moves_nothing_back(self, books: Books) -> None:
         """Place and condition are those of the latest event time, not of the latest capture."""
@@ -232,6 +281,25 @@ class TestAssociation:
         assert [books.see(sensor).attached_to for sensor in sensors] == ["", "", ""]
         books.clean("farm", event("AssociationEvent", "ADD", 14, **one))
         assert books.see(sensors[0]).attached_to == pallet
+
+    def test_detached_from_elsewhere(self, books: Books) -> None:
+        """Taking a sensor off what it is not on changes nothing; at equal times the later capture counts."""
+        sensor, crate, pallet = "https://id.gs1.org/8004/9520001", FREE, sscc("farm", 1)
+        books.clean("farm", commission(1, sensor))
+        for parent in (crate, pallet):
+            books.clean("farm", event("AssociationEvent", "ADD", 5, parentID=parent, childEPCs=[sensor]))
+        books.clean("farm", event("AssociationEvent", "DELETE", 6, parentID=crate, childEPCs=[sensor]))
+        assert books.see(sensor).attached_to == pallet
+        books.clean("farm", event("AssociationEvent", "OBSERVE", 7, parentID=pallet, childEPCs=[sensor]))
+        assert books.see(sensor).attached_to == pallet
+
+    def test_quantities_of_an_association_have_it_in_their_history(self, books: Books) -> None:
+        """Nothing is booked: what is associated stays where it is."""
+        grain = lot("farm", "A")
+        books.clean("farm", commission(1, q=[amount(grain, 5)]))
+        fields = {"parentID": SITES["farm"], "childQuantityList": [amount(grain, 5)]}
+        books.clean("farm", event("AssociationEvent", "ADD", 2, **fields))
+        assert (books.see(grain).history.event_count, books.loose(grain, "farm")) == (2, "5")
 
     def test_a_late_association_changes_nothing(self, books: Books) -> None:
         """The latest event time says what a thing is attached to."""

@@ -100,7 +100,12 @@ class TestBooks:
 
     def test_a_lot_in_a_list_of_things(self, books: Books) -> None:
         """It has no quantity there."""
-        assert books.flagged("farm", objects("OBSERVE", 20, LOT)) == ["lot.unspecified_quantity"]
+        flag = ["lot.unspecified_quantity"]
+        assert books.flagged("farm", objects("OBSERVE", 20, LOT)) == flag
+        fields = {"outputs": ["https://farm.example/x"]}
+        assert books.flagged("farm", transform(21, inputs=[LOT], **fields)) == flag
+        assert books.flagged("farm", transform(22, iq=[amount(LOT, 1)], outputs=[lot("farm", "D")])) == flag
+        assert books.see(lot("farm", "D")).maker == "farm"
 
     def test_observing_changes_no_sum(self, books: Books) -> None:
         """Whatever quantity is seen, and without one as well."""
