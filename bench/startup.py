@@ -93,9 +93,7 @@ def _node(folder: Path, events: int, runs: int) -> dict[str, float]:
         "filled_in_s": round(filled, 1),
         "start_s_median": round(statistics.median(times), 2),
         "start_s_max": round(max(times), 2),
-        "data_mb": round(
-            sum(each.stat().st_size for each in home.data.rglob("*") if each.is_file()) / 1e6, 1
-        ),
+        "data_mb": round(disk_bytes([home.data]) / 1e6, 1),
     }
 
 

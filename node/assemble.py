@@ -181,7 +181,7 @@ class RunningNode:
         exchange.join(self._network, self._driver, self._catch_up)
         self._exchange, self._roster = exchange, roster
         self.site = Site(own, self._executor, exchange, gateway)
-        metrics = Metrics()
+        self._metrics = metrics = Metrics()
         metrics.registry.register(NetworkCollector(self._counters))
         settings = ApiSettings(
             hosts=config.api.hosts,
@@ -266,6 +266,7 @@ class RunningNode:
         ids = [TxId(receipt.transaction_id) for receipt in receipts]
         self._exchange.gossip.forget(ids)
         self.site.committed(ids)
+        self._metrics.observe_block(tip.header, self._clock.wall_ms())
         nodes = nodes_in_force(tip.world)
         self._roster.update(tip.validators, nodes)
         self._network.allow(nodes)

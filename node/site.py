@@ -116,7 +116,8 @@ class Site:
         height, index = place
         record = self.block(height)
         if record is None:
-            return None  # its block is being written: in a moment it is there
+            waiting = self._executor.waiting(transaction_id)  # its block is being written
+            return None if waiting is None else TransactionRecord(waiting, None, None, None)
         return TransactionRecord(
             decode_transaction(record.block.transactions[index]), height, index, record.receipts[index]
         )

@@ -48,7 +48,7 @@ def test_documents_go_in_and_come_back(shared_data: Path, tmp_path: Path) -> Non
 
 
 def test_invalid_documents_are_refused(shared_data: Path) -> None:
-    """Nine that the schema refuses and the malformed time are refused with a pointer; words are not judged."""
+    """Nine that the schema refuses and the malformed time are refused with a pointer; words are let be."""
     refused = {}
     for path in sorted((shared_data / INVALID).glob("*.json")):
         try:
@@ -85,7 +85,7 @@ def _read(cluster: Cluster, node: int, event_id: str) -> list[dict[str, Any]]:
 
 
 def _holds(answer: list[dict[str, Any]], event: dict[str, Any]) -> bool:
-    """Whether the event is among these; an answer whose events use one prefix for two namespaces says which."""
+    """Whether the event is here; an answer that uses one prefix for two namespaces says which is meant."""
     return any(found == event or found == {"@context": found.get("@context")} | event for found in answer)
 
 
