@@ -10,7 +10,9 @@ from hashlib import sha256
 from typing import Final
 
 from contracts import membership
+from contracts.epcis.identifiers import canonical_id
 from ledger.block import HEADER_VERSION, PROTOCOL_VERSION, Header, certificate_hash, transactions_root
+from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id, check_genesis, parameters_hash
 from ledger.merkle import log
 from ledger.merkle.tree import StateTree
@@ -25,7 +27,7 @@ def genesis_block(genesis: Genesis) -> tuple[Header, Mapping[bytes, bytes]]:
     """The header of block 0, and every key and value of the state that it commits to.
 
     Raises:
-        LedgerError: what `check_genesis` refuses, or a record beyond a limit of `contracts.membership`.
+        LedgerError: what `check_genesis` or `genesis_writes` refuses.
     """
     check_genesis(genesis)
     writes = genesis_writes(genesis)
@@ -54,7 +56,12 @@ def genesis_block(genesis: Genesis) -> tuple[Header, Mapping[bytes, bytes]]:
 
 
 def genesis_writes(genesis: Genesis) -> dict[bytes, bytes]:
-    """The state after block 0, in the order of writing."""
+    """The state after block 0, in the order of writing.
+
+    Raises:
+        LedgerError: a record beyond a limit of `contracts.membership`, a prefix twice, an identifier that is
+            none, or `genesis.site_not_canonical`: events name places in their canonical form.
+    """
     state = Overlay(_Nothing())
     membership.record_validators(state, ValidatorSet(genesis.validators))
     membership.PARAMETERS.put(state, b"", genesis.parameters)
@@ -62,7 +69,10 @@ def genesis_writes(genesis: Genesis) -> dict[bytes, bytes]:
         membership.record_organisation(state, organisation)
     for key in genesis.keys:
         membership.record_key(state, key)
-    for site in genesis.sites:
+    for index, site in enumerate(genesis.sites):
+        if canonical_id(site.id) != site.id:
+            message = f"{site.id} is no canonical identifier, expected {canonical_id(site.id)}"
+            raise LedgerError("genesis.site_not_canonical", message, f"/sites/{index}/id")
         membership.record_site(state, site)
     for node in genesis.nodes:
         membership.record_node(state, node)

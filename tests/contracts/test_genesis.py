@@ -9,7 +9,7 @@ from contracts import membership
 from contracts.genesis import genesis_block, state_root
 from ledger.errors import LedgerError
 from ledger.genesis import chain_id, parameters_hash
-from ledger.members import Organisation, key_in_force, nodes_in_force
+from ledger.members import Organisation, Site, key_in_force, nodes_in_force
 from ledger.merkle import log
 from ledger.types import ZERO_HASH
 from ledger.validators import ValidatorSet, validators_hash
@@ -70,6 +70,16 @@ def test_overlapping_prefixes_are_refused() -> None:
     with pytest.raises(LedgerError) as refused:
         genesis_block(msgspec.structs.replace(genesis, organisations=twice))
     assert refused.value.code == "prefix.taken"
+
+
+@pytest.mark.parametrize("site", ["urn:epc:id:sgln:952000.000001.0", "barn"])
+def test_a_site_in_another_spelling_is_refused(site: str) -> None:
+    """Events name places in canonical form; a site that never matches would be a trap."""
+    genesis = make_genesis()
+    sites = (Site(site, "farm", "Field"),)
+    with pytest.raises(LedgerError) as refused:
+        genesis_block(msgspec.structs.replace(genesis, sites=sites))
+    assert refused.value.code in ("genesis.site_not_canonical", "identifier.not_uri")
 
 
 def test_a_document_that_does_not_hold_together_is_refused() -> None:

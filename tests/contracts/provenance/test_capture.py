@@ -20,9 +20,11 @@ from tests.contracts.chain import START_MS
 from tests.contracts.provenance.events import (
     Books,
     Json,
+    amount,
     captured,
     commission,
     flags,
+    lot,
     objects,
     pack,
     results,
@@ -126,6 +128,15 @@ class TestDeclaration:
         nameless = commission(10, UNIT)
         (found,) = books.capture("farm", nameless)
         assert books.flagged("farm", declared(nameless | {"eventID": found.event_id})) == []
+
+    def test_a_declaration_joins_every_history(self, books: Books) -> None:
+        """Of things, lots and containers alike, and books no quantity twice."""
+        grain, box = lot("farm", "A"), sscc("farm", 1)
+        books.clean("farm", commission(5, UNIT, q=[amount(grain, 10)]))
+        packed = pack(10, box, UNIT, q=[amount(grain, 4)], eventID="urn:x:pack")
+        books.clean("farm", packed, declared(packed))
+        assert [books.see(each).history.event_count for each in (UNIT, grain, box)] == [3, 3, 2]
+        assert (books.loose(grain, "farm"), books.see(box).children) == ("6", 2)
 
     def test_a_declaration_without_an_original(self, books: Books) -> None:
         """It is recorded and flagged; the original, captured later, is wrong from the start."""

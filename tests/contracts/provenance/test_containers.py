@@ -119,7 +119,9 @@ class TestPacking:
     def test_places_follow_packing_and_looking(self, books: Books) -> None:
         """Container, content and lot are where the event says, also when they are only looked at."""
         here, there = {"id": SITES["farm"]}, {"id": SITES["farm"] + "/254/store"}
-        books.clean("farm", pack(20, BOX, UNITS[0], q=[amount(LOT, 1)], bizLocation=here))
+        packed = pack(20, BOX, UNITS[0], q=[amount(LOT, 1)], bizLocation=here, disposition="in_progress")
+        books.clean("farm", packed)
+        assert books.see(UNITS[0]).disposition == "in_progress"
         assert [books.see(each).place for each in (BOX, UNITS[0], LOT)] == [here["id"]] * 3
         seen = {"parentID": BOX, "childEPCs": [UNITS[0], UNITS[1]], "childQuantityList": [amount(LOT, 1)]}
         books.capture("farm", event("AggregationEvent", "OBSERVE", 30, bizLocation=there, **seen))
@@ -133,9 +135,10 @@ class TestPacking:
         books.clean("farm", pack(20, BOX, UNITS[0]), pack(21, PALLET, BOX))
         assert books.flagged("packer", unpack(30, BOX, UNITS[0])) == ["custody.not_holder"]
         assert (books.see(UNITS[0]).custody.holder, books.see(BOX).custody.holder) == ("packer", "farm")
-        books.clean("farm", pack(40, BOX, UNITS[1]))
-        books.capture("packer", unpack(40, BOX, UNITS[1]))
-        assert books.see(UNITS[1]).custody.holder == "packer"
+        books.clean("farm", pack(40, BOX, UNITS[1]), ship(50, PALLET, to="shop"))
+        books.capture("packer", unpack(50, BOX, UNITS[1]))
+        custody = books.see(UNITS[1]).custody
+        assert (custody.holder, custody.recipient) == ("packer", None)
 
     def test_packing_takes_over_what_is_packed(self, books: Books) -> None:
         """A loose unit of somebody else is flagged; one in a container of one's own is not."""

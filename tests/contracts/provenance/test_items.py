@@ -142,8 +142,10 @@ class TestPlace:
         """Inputs, outputs, lots, carriers and what a document names are where the event says."""
         place = {"bizLocation": {"id": SITES["farm"]}}
         made, grain, box = unit("farm", "2"), lot("farm", "G"), sscc("farm", 1)
-        books.clean("farm", commission(9, q=[amount(grain, 5)]))
-        books.clean("farm", commission(9, UNIT))
+        books.clean(
+            "farm", commission(9, UNIT), commission(9, q=[amount(grain, 5)], bizLocation={"id": FREE})
+        )
+        assert books.see(grain).place == FREE
         oq = [amount(lot("farm", "H"), 1)]
         books.clean(
             "farm", transform(10, inputs=[UNIT], outputs=[made], iq=[amount(grain, 5)], oq=oq, **place)
