@@ -10,7 +10,7 @@ from typing import Final
 from ledger.crypto import KeyPair
 from ledger.errors import LedgerError
 from ledger.genesis import Genesis
-from ledger.members import Node, NodeRole, nodes_in_force
+from ledger.members import NODES, Node, NodeRole, nodes_in_force
 from ledger.state import StateView
 from ledger.transaction import decode_transaction
 from ledger.types import BlockId, ChainId, Height, PublicKey, TxId
@@ -87,7 +87,10 @@ class Site:
                     self._waiting.pop(transaction_id, None)
 
     def committed(self, transaction_ids: Sequence[TxId]) -> None:
-        """A block with these transactions became final: wake who waits."""
+        """A block with these transactions became final: wake who waits, and note how we are listed now."""
+        listed = NODES.get(self.state(), self._own.public_key)
+        if listed is not None:
+            self._own, self.organisation = listed, listed.organisation
         for transaction_id in transaction_ids:
             for waiter in self._waiting.get(transaction_id, ()):
                 if not waiter.done():
@@ -225,6 +228,9 @@ class Site:
             return "this node does not vote: its disk is nearly full"
         if self._exchange.driver.quarantine_reason:
             return f"this node does not vote yet: {self._exchange.driver.quarantine_reason}"
+        alone = self._exchange.network.problem()
+        if alone is not None and alone.code == "peer.refused":
+            return alone.message  # whatever else is missing follows from that
         validators = self._executor.committed.validators
         here = {peer.name for peer in peers if peer.connected} | {self.name}
         missing = [each for each in validators.validators if each.node not in here]

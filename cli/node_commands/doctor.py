@@ -15,13 +15,14 @@ from cli.exit_code import ExitCode
 from cli.failure import Failure, Finished
 from cli.group import NodeCommand
 from cli.node_commands.options import home_option, own_client, read_settings
+from cli.node_commands.own_node import lock_holder, problem_words
 from cli.session import Session, with_session
 from ledger.errors import LedgerError
-from node.home import Home, SpaceVerdict, judge_space, read_space
+from node.home import Home, SpaceLimits, SpaceVerdict, judge_space, read_space
 from node.settings import Config
 
 WATCH_SECONDS: Final = 3.0
-CLOCK_SLACK_MS: Final = 2_000
+CLOCK_SLACK_MS: Final = 2_000  # as a voter allows by default (`drift_ms`)
 
 
 class Finding(NamedTuple):
@@ -70,40 +71,54 @@ def examine(home: Path, sleep: Callable[[float], None]) -> Iterator[Finding]:
     try:
         status = client.get("/v1/status", Status)
     except Failure as problem:
-        yield Finding(
-            "process",
-            problem.message,
-            f"the node does not run or does not answer: ledger-node run --home {home}",
-        )
+        yield _process(home, problem)
         return
     yield Finding("process", f"{status.node} answers, version {status.version}")
     yield _clock(status)
-    yield _peers(status)
+    yield _peers(home, status)
     yield _progress(client, status, sleep)
 
 
 def _home(home: Home) -> Iterator[Finding]:
+    """The chain, the keys and the certificate: what a start needs."""
     from node.genesis_file import read_genesis
     from node.keys import KeyName, read_key
 
     try:
         genesis = read_genesis(home.genesis)
-        yield Finding("genesis", f"network {genesis.network}")
-        read_key(home.keys, KeyName.NODE)
-        has_vote = (home.keys / KeyName.VALIDATOR.value).exists()
-        if has_vote:
-            read_key(home.keys, KeyName.VALIDATOR)
-        yield Finding("keys", "node and validator" if has_vote else "node")
     except LedgerError as problem:
-        yield Finding("keys and genesis", problem.code, f"the node can't start: {problem.message}")
+        yield Finding("genesis", problem.code, f"the node can't start: {problem.message}")
+    else:
+        yield Finding("genesis", f"network {genesis.network}")
+    names = [name for name in KeyName if name is KeyName.NODE or (home.keys / name.value).exists()]
+    try:
+        for name in names:
+            read_key(home.keys, name)
+    except LedgerError as problem:
+        yield Finding("keys", problem.code, f"the node can't start: {problem.message}")
+    else:
+        yield Finding("keys", ", ".join(name.name.lower() for name in names))
+        yield from _certificate(home)
     if not home.data.is_dir():
         yield Finding("data", "missing", f"{home.data} is not there: ledger-node init or join makes it")
 
 
+def _certificate(home: Home) -> Iterator[Finding]:
+    from node.keys import KeyName, read_seed
+    from node.new_home import CERTIFICATE_FILE
+    from node.p2p.identity import load_identity
+
+    file = home.tls / CERTIFICATE_FILE
+    try:
+        load_identity(read_seed(home.keys / KeyName.NODE.value), file.read_bytes())
+    except LedgerError as problem:
+        yield Finding("certificate", problem.code, f"the node can't start: {file}: {problem.message}")
+    except OSError as problem:
+        yield Finding("certificate", str(problem.strerror), f"the node can't start: {file} can't be read")
+
+
 def _space(home: Home, config: Config) -> Finding:
     limits = config.free_space
-    from node.home import SpaceLimits
-
     try:
         space = read_space(home.root)
     except OSError as problem:
@@ -121,7 +136,21 @@ def _space(home: Home, config: Config) -> Finding:
             return Finding("disk", said, "the disk is nearly full, so this node does not vote")
 
 
+def _process(home: Path, problem: Failure) -> Finding:
+    """Nobody answered: is there a process at all?"""
+    holder = lock_holder(Home(home))
+    if holder is None:
+        return Finding("process", "none", f"the node does not run: ledger-node run --home {home}")
+    return Finding(
+        "process",
+        problem.message,
+        f"process {holder} holds the home and does not answer: is it paused, or was it started with another "
+        "--listen?",
+    )
+
+
 def _clock(status: Status) -> Finding:
+    """A block's time is that of its proposer, within 2 s of a quorum's clocks: ours can't be before it."""
     ahead_ms = status.time_ms - time.time_ns() // 1_000_000
     if ahead_ms > CLOCK_SLACK_MS:
         return Finding(
@@ -132,18 +161,23 @@ def _clock(status: Status) -> Finding:
     return Finding("clock", "not behind the last block")
 
 
-def _peers(status: Status) -> Finding:
-    connected = [peer for peer in status.peers if peer.connected]
-    said = f"{len(connected)} of {len(status.peers)} connected"
-    if status.peers and not connected:
-        codes = sorted({peer.problem for peer in status.peers if peer.problem})
-        why = f" ({', '.join(codes)})" if codes else ""
+def _peers(home: Path, status: Status) -> Finding:
+    away = [peer for peer in status.peers if not peer.connected]
+    said = f"{len(status.peers) - len(away)} of {len(status.peers)} connected"
+    reasons = "; ".join(f"{peer.name}: {problem_words(peer.problem)}" for peer in away if peer.problem)
+    said += f" ({reasons})" if reasons else ""
+    if not status.peers or len(away) < len(status.peers):
+        return Finding("peers", said)
+    if any(peer.problem == "peer.refused" for peer in away):
         return Finding(
             "peers",
             said,
-            f"no other node is connected{why}: is this node registered, and are the peers' addresses right?",
+            "peers refuse this node: it is not a member (yet, or any more); the admin of its organisation "
+            f"registers it: farmgate org node add {home / 'node.json'}",
         )
-    return Finding("peers", said)
+    return Finding(
+        "peers", said, "no other node is connected: is this host's network up, are the addresses right?"
+    )
 
 
 def _progress(client: Client, before: Status, sleep: Callable[[float], None]) -> Finding:
