@@ -266,6 +266,13 @@ class TestFlags:
         assert books.flagged("farm", pack(21, BOX, LOT)) == ["lot.unspecified_quantity"]
         assert (books.loose(LOT, "farm"), inside(books, BOX)) == ("100", [])
 
+    def test_what_is_inside_changes_hands_with_its_container(self, books: Books) -> None:
+        """The receiver of the box may ship it on together with a unit in it, or the unit alone."""
+        books.clean("farm", pack(20, BOX, *UNITS[:2]), ship(30, BOX, to="packer"))
+        books.clean("packer", receive(40, BOX), ship(50, UNITS[0], BOX, to="shop"))
+        books.clean("shop", receive(60, UNITS[0], BOX))
+        assert books.flagged("shop", ship(70, UNITS[1], to="farm")) == ["container.not_unpacked"]
+
 
 class TestLate:
     def test_a_packing_line_that_reports_after_the_truck_has_left(self, books: Books) -> None:

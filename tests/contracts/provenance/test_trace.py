@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.provenance import links
 from contracts.provenance import trace as tracing
 from contracts.provenance.events import EventKey
 from contracts.provenance.items import ItemStatus
@@ -139,6 +140,19 @@ class TestReach:
         books.clean("farm", transform(4, iq=[amount(two, 5)], oq=[amount(four, 5)], **batch))
         assert reached(graph(books, three, Direction.UP)) == {three, one, two}
         assert reached(graph(books, two, Direction.DOWN)) == {two, three, four}
+
+    def test_very_many_parts_are_not_joined(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A transformationID joins a bounded number of events; the next is flagged and stands alone."""
+        monkeypatch.setattr(links, "SESSION_EVENTS_MAX", 2)
+        books = Books()
+        one, two = lot("farm", "A"), lot("farm", "B")
+        batch = {"transformationID": "https://farm.example/batch/1"}
+        books.clean("farm", commission(1, q=[amount(one, 10)]))
+        books.clean("farm", *(transform(2 + n, iq=[amount(one, 1)], **batch) for n in range(2)))
+        assert books.flagged("farm", transform(5, oq=[amount(two, 1)], **batch)) == [
+            "transformation.too_long"
+        ]
+        assert reached(graph(books, one, Direction.DOWN)) == {one}
 
     def test_a_lot_in_a_container(self) -> None:
         """Down from a lot to the pallet that holds some of it, with the quantity."""
