@@ -190,7 +190,9 @@ class _Tree:
         signer = f" by {event.organisation}" if event else ""
         dim = f"{instant(edge.event_time_ms)}{signer}, height {edge.place.height}"
         name = self._output.styled(short_id(other), "bold")
-        return f"{words}{amount} {name}  {self._output.styled(dim, 'dim')}"
+        item = self._items.get(other)
+        fate = f" ({item.status})" if item is not None and item.status not in ("active", "unknown") else ""
+        return f"{words}{amount} {name}{fate}  {self._output.styled(dim, 'dim')}"
 
 
 _WORDS: Final = {  # seen from the source, seen from the target

@@ -69,6 +69,11 @@ def part_words(parts: tuple[str, ...]) -> str:
     return ", ".join(_PART_WORDS.get(part, part) for part in parts)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: `1 event`, `3 events`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def short_hash(text: str) -> str:
     """The beginning of a hash, enough to compare by eye."""
     return text[:16] + "…" if len(text) > 16 else text

@@ -14,6 +14,7 @@ from cli.failure import Finished
 from cli.group import Command
 from cli.output import Output, printable
 from cli.session import Session, with_session
+from cli.wording import counted
 
 if TYPE_CHECKING:
     from cli.capturing import EventFate, FoundEvent
@@ -45,14 +46,11 @@ def capture(session: Session, files: tuple[Path, ...]) -> None:
         problems += wrong
     if problems:
         tell(session.output, problems)
-        session.output.note(f"nothing was sent: {len(problems)} problems")
+        session.output.note(f"nothing was sent: {counted(len(problems), 'problem')}")
         raise Finished(ExitCode.REJECTED)
     if session.is_dry_run:
-        count = len(events)
-        session.output.data(
-            {"events": [], "checked": count},
-            lambda: f"{count} events are sound; nothing was sent (--dry-run)",
-        )
+        words = f"{counted(len(events), 'event')} checked and sound; nothing was sent"
+        session.output.data({"events": [], "checked": len(events)}, lambda: words)
         return
     tell(session.output, record_events(session, events))
 
@@ -94,7 +92,7 @@ def tell(output: Output, fates: Sequence[EventFate]) -> None:
     counts = Counter(fate.status for fate in fates)
     if counts:
         words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-        output.note(f"{len(fates)} events: {words}")
+        output.note(f"{counted(len(fates), 'event')}: {words}")
     if counts["refused"]:
         raise Finished(ExitCode.REJECTED)
 
@@ -108,7 +106,8 @@ def show(output: Output, fates: Sequence[EventFate]) -> None:
 
 
 def _line(output: Output, fate: EventFate) -> str:
-    place = printable(f"{fate.origin.document}#{fate.origin.pointer}")
+    origin = fate.origin
+    place = printable(f"{origin.document}#{origin.pointer}" if origin.pointer else origin.document)
     head = f"{output.status(fate.status, 9)}  {place}"
     if fate.status == "refused":
         return f"{head}  {printable(fate.message)}  [{fate.code}]"

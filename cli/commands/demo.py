@@ -16,7 +16,7 @@ from cli.commands.testnet import run_until_interrupted, stop_undisturbed, stoppi
 from cli.failure import Failure
 from cli.group import Command
 from cli.session import Session, with_session
-from cli.wording import short_hash, short_id
+from cli.wording import counted, short_hash, short_id
 
 if TYPE_CHECKING:
     from cli.answers import Trace
@@ -115,8 +115,7 @@ def _tell_step(session: Session, file: NetworkFile, number: int, step: Step) -> 
 
 
 def _fate_words(played: Played, fate: EventFate) -> str:
-    count = len(played.fates)
-    events = "1 event" if count == 1 else f"{count} events"
+    events = counted(len(played.fates), "event")
     return f"{events} {fate.status} at height {fate.height} after {played.seconds:.2f} s"
 
 
