@@ -411,7 +411,9 @@ class Consensus:
         is_here = final is not None and final.vote.epoch == state.epoch
         if final is not None and is_here:
             state.certificates.add(final)
-        state.blocks.commit(facts_of(started.head), state.certificates.final_view)
+        is_own = final is not None and is_here and final.block_id == block_id(started.head)
+        # Under a descendant's finalization the blocks up to it are still to be committed.
+        state.blocks.commit(facts_of(started.head), state.certificates.final_view if is_own else View(0))
         if state.signer is not None:
             state.signer.begin_epoch(state.epoch, state.validators, state.verdicts.is_valid)
             store = (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view)
