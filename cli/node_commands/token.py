@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from node.api.tokens import Token
 
 _DAY_MS = 86_400_000
+_MISTAKES = ("token.label", "token.scopes")  # in what was typed
 _SCOPES = ("capture", "read", "admin")
 
 
@@ -46,12 +47,20 @@ def new(session: Session, home: Path, label: str, scopes: tuple[str, ...], days:
 
     Keep it in a file that its user alone can read. It goes into `Authorization: Bearer`.
     """
+    from cli.exit_code import ExitCode
+    from cli.failure import Failure
+    from ledger.errors import LedgerError
     from node.api.tokens import Scope, new_token
 
     read_settings(home)
     now = _now_ms()
     expires = now + days * _DAY_MS if days else 0
-    made, secret = new_token(home, label, [Scope(scope) for scope in scopes], now, expires)
+    try:
+        made, secret = new_token(home, label, [Scope(scope) for scope in scopes], now, expires)
+    except LedgerError as refusal:
+        if refusal.code not in _MISTAKES:
+            raise
+        raise Failure(refusal.code, refusal.message, refusal.pointer, exit_code=ExitCode.USAGE) from None
     session.output.data({**_readable(made, now), "token": secret}, lambda: secret)
     session.output.note(f"token {made.id} ({', '.join(scopes)}); it is shown this once")
 
