@@ -175,9 +175,8 @@ def _peers(home: Path, status: Status) -> Finding:
             "peers refuse this node: it is not a member (yet, or any more); the admin of its organisation "
             f"registers it: farmgate org node add {home / 'node.json'}",
         )
-    return Finding(
-        "peers", said, "no other node is connected: is this host's network up, are the addresses right?"
-    )
+    alone = status.reason or "no other node is connected"
+    return Finding("peers", said, f"{alone} ({reasons})" if reasons else alone)
 
 
 def _progress(client: Client, before: Status, sleep: Callable[[float], None]) -> Finding:
