@@ -21,10 +21,10 @@ FAST := not e2e and not simulation and not slow
 BENCH_WORKLOAD ?= epcis
 BENCH_SECONDS ?= 20
 SIM_SEEDS ?= 1-100
-SIM_NODES ?= 4
+SIM_NODES ?= 4,7
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench sim lock
+.PHONY: help install demo test check bench sim mutants lock
 
 help:  ## Say in one line what each target does
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name line; do \
@@ -72,8 +72,11 @@ check: install  ## Lint, formatting, strict types and the fast tests: what must 
 bench: install  ## Measure a local network as JSON; BENCH_WORKLOAD=epcis BENCH_SECONDS=20
 	@$(BIN)/farmgate bench run --workload $(BENCH_WORKLOAD) --validators 4 --seconds $(BENCH_SECONDS) --json
 
-sim: install  ## Run seeded networks with faults and an adversary; SIM_SEEDS=1-100 SIM_NODES=4
+sim: install  ## Run seeded networks with faults and an adversary; SIM_SEEDS=1-100 SIM_NODES=4,7
 	@$(BIN)/farmgate sim run --seed $(SIM_SEEDS) --nodes $(SIM_NODES)
+
+mutants: install  ## Plant each known bug of agreement in turn: the simulator must find them all
+	@$(BIN)/farmgate sim mutants
 
 # A throwaway virtual environment, so that the tool that pins is not itself among what is pinned. The lines that
 # begin with `--` tell where this machine gets its packages from, which is nobody else's business.

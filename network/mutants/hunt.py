@@ -39,6 +39,12 @@ def trials(seeds: int) -> Iterator[tuple[int, int]]:
     return ((seed, 7 if seed % 4 == 0 else 4) for seed in range(1, seeds + 1))
 
 
+def red_without(seeds: int) -> tuple[str, ...]:
+    """What the campaign finds with no bug planted: nothing, or no kill counts."""
+    reports = (run_seed(seed, nodes, SCENARIO) for seed, nodes in trials(seeds))
+    return tuple(f"seed {report.seed}: {report.violations[0]}" for report in reports if not report.is_green)
+
+
 def hunt(mutants: Iterable[Mutant] = MUTANTS, seeds: int = HUNT_SEEDS) -> Iterator[Kill]:
     """Run the campaign against each mutant until the first red seed."""
     for mutant in mutants:

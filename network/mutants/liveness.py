@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ledger.consensus import repair, timeouts
+from ledger.consensus import repair
 from ledger.consensus.certificates import CertificateStore
 from ledger.consensus.machine import Consensus
 from ledger.consensus.pacemaker import Pacemaker
 from ledger.consensus.repair import Repair
 from ledger.consensus.state import State
 from ledger.consensus.tally import Tally
-from ledger.consensus.timeouts import ConsensusParameters
 from ledger.types import View
 from network.mutants.planting import Mutant, Patches
 
@@ -31,17 +30,10 @@ def _timers_never_grow(patches: Patches) -> None:
 
 
 def _timers_never_reset(patches: Patches) -> None:
-    def distance(self: State) -> int:
-        return View(self.view)
+    def distance(self: State) -> View:
+        return self.view
 
     patches.replace(State, "distance", property(distance))
-
-
-def _timers_without_cap(patches: Patches) -> None:
-    def delay_ms(parameters: ConsensusParameters, distance: int) -> int:
-        return parameters.delay_first_ms * 3**distance
-
-    patches.replace(timeouts, "delay_ms", delay_ms)
 
 
 def _nothing_resent(patches: Patches) -> None:
@@ -89,7 +81,6 @@ LIVENESS: Final = (
     Mutant("jump-without-body", "a notarization moves a node only with a valid body", _jump_without_body),
     Mutant("timers-never-grow", "delays grow with the distance to the last final view", _timers_never_grow),
     Mutant("timers-never-reset", "delays fall back when a view is final", _timers_never_reset),
-    Mutant("timers-without-cap", "delays have a cap", _timers_without_cap),
     Mutant("nothing-resent", "the unfinished is said again", _nothing_resent),
     Mutant("retry-never-armed", "t_retry runs while anything is unfinished", _retry_never_armed),
     Mutant("entry-not-resent", "the entry certificate is said again", _entry_not_resent),

@@ -14,7 +14,7 @@ from enum import Enum
 from random import Random
 from typing import Final, Protocol, assert_never
 
-from ledger.block import Block, block_id
+from ledger.block import Block, Header, block_id
 from ledger.codec import encode
 from ledger.consensus.events import (
     Behind,
@@ -91,7 +91,7 @@ class Audience(Protocol):
     def committed(self, index: int, entry: Committed) -> None:
         """A block became final and durable."""
 
-    def executed(self, index: int, block_id: BlockId) -> None:
+    def executed(self, index: int, block: Header) -> None:
         """A node built a block, or found one valid."""
 
     def entered(self, index: int, view: int) -> None:
@@ -394,15 +394,15 @@ class SimulatedNode:
         if not block.transactions and not effect.may_be_empty:
             self.feed(NothingToBuild(effect.view))
         else:
-            self._audience.executed(self.index, block_id(block.header))
+            self._audience.executed(self.index, block.header)
             self.feed(Built(effect.view, block.header))
 
     def _check(self, wanted: BlockId) -> None:
         body = self.chain.at_hand.get(wanted)
         is_valid = None if body is None else self.chain.is_valid(body)
         verdict = {True: Verdict.VALID, False: Verdict.INVALID, None: Verdict.PENDING}[is_valid]
-        if is_valid:
-            self._audience.executed(self.index, wanted)
+        if is_valid and body is not None:
+            self._audience.executed(self.index, body.header)
         self.feed(Checked(wanted, verdict, self.wall_ms))
 
     def _fetch(self, wanted: BlockId, sources: tuple[Peer, ...]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Final
 
-from ledger.block import block_id
+from ledger.block import Header, block_id
 from ledger.codec import encode
 from ledger.consensus.events import Evidence, Halt, Persist, Report
 from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
@@ -52,6 +52,7 @@ class Oracle:
         self._executed: dict[int, dict[BlockId, None]] = {index: {} for index in honest}
         self._left: dict[int, dict[int, None]] = {index: {} for index in honest}
         self._held_notarized: dict[int, dict[int, dict[BlockId, None]]] = {index: {} for index in honest}
+        self._parents: dict[bytes, BlockId] = {}
         self._finalized: dict[int, bytes] = {}
         self._notarized: dict[int, bytes] = {}
         self._nullified: dict[int, None] = {}
@@ -223,6 +224,18 @@ class Oracle:
             if view in self._finalized:
                 self.violated("view", f"view {view} notarized one block and finalized another")
 
+    def judge_lineage(self) -> None:
+        """At the end: whatever was notarized after a final view descends from what is final there."""
+        for view, block in sorted(self._notarized.items()):
+            final_view = max((each for each in self._finalized if each < view), default=0)
+            if final_view == 0:
+                continue
+            final, at = self._finalized[final_view], block
+            while at != final and at in self._parents:
+                at = self._parents[at]
+            if at != final:
+                self.violated("lineage", f"what view {view} notarized passes over final view {final_view}")
+
     # --- blocks ---------------------------------------------------------------------------
 
     def committed(self, index: int, entry: Committed) -> None:
@@ -250,9 +263,11 @@ class Oracle:
 
     # --- moves ----------------------------------------------------------------------------
 
-    def executed(self, index: int, block: BlockId) -> None:
+    def executed(self, index: int, block: Header) -> None:
         """A node built a block, or found one valid."""
-        self._executed[index][block] = None
+        identifier = block_id(block)
+        self._executed[index][identifier] = None
+        self._parents[identifier] = BlockId(block.parent_id)
 
     def entered(self, index: int, view: int) -> None:
         """A view is left by a durable certificate alone; by a notarization, with a valid body alone."""
@@ -292,7 +307,7 @@ class Deaf:
     def committed(self, index: int, entry: Committed) -> None:
         """Not judged."""
 
-    def executed(self, index: int, block_id: BlockId) -> None:
+    def executed(self, index: int, block: Header) -> None:
         """Not judged."""
 
     def entered(self, index: int, view: int) -> None:

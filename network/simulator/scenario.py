@@ -14,7 +14,9 @@ from ledger.errors import LedgerError
 from network.simulator.faults import Family, Incident, draw_incidents
 from network.simulator.wire import Weather
 
-FAULTS_MS: Final = (6_000, 8_000, 20_000)  # how long the fault phase may last
+FAULTS_MS: Final = (6_000, 8_000, 20_000, 60_000)  # how long the fault phase may last
+FAULTS_MS_WEIGHTS: Final = (6, 6, 3, 1)
+CALM_MS: Final = 1  # a scenario without faults goes to its progress at once
 NODES_MIN: Final = 4
 NODES_MAX: Final = 16
 
@@ -57,7 +59,8 @@ SCENARIOS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is decided before a run begins. `liar` is the adversary's index, None if all are honest."""
+    """All that is decided before a run begins. `liar` is the adversary's index, None if all are honest;
+    `has_rest`: the clients fall silent before the faults end, until the network has repaired itself."""
 
     seed: int
     scenario: Scenario
@@ -68,6 +71,7 @@ class Plan:
     incidents: tuple[Incident, ...]
     faults_end_ms: int
     transaction_every_ms: int
+    has_rest: bool
 
     @property
     def honest(self) -> tuple[int, ...]:
@@ -101,8 +105,9 @@ def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
         lie = scenario.lies[seed % len(scenario.lies)]
         liar = random.choice([at for at, stake in enumerate(stakes) if 3 * stake < sum(stakes)])
     honest = tuple(index for index in range(nodes) if index != liar)
-    faults_end_ms = random.choice(FAULTS_MS) if scenario.families else 1
+    faults_end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0] if scenario.families else CALM_MS
     incidents = draw_incidents(random, scenario.families, nodes, honest, faults_end_ms)
     weather = random.choices((NEAR, APART, FAR), (12, 6, 2))[0] if scenario.families else NEAR
     every_ms = random.choice((400, 700, 1_100))
-    return Plan(seed, scenario, stakes, liar, lie, weather, incidents, faults_end_ms, every_ms)
+    has_rest = bool(scenario.families) and random.random() < 0.4
+    return Plan(seed, scenario, stakes, liar, lie, weather, incidents, faults_end_ms, every_ms, has_rest)

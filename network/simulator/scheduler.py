@@ -13,7 +13,7 @@ from typing import Final
 
 Action = Callable[[], None]
 
-EVENTS_MAX: Final = 2_000_000  # a run that needs more is spinning; a large seed takes about 30,000
+EVENTS_MAX: Final = 400_000  # a run that needs more is spinning; a large seed takes about 30,000
 
 
 class SchedulerOverrun(Exception):

@@ -6,7 +6,7 @@ from tests.ledger.consensus.lockstep import Room
 
 
 def test_a_store_below_its_finalization_catches_up_on_an_idle_chain() -> None:
-    """The head is final by a descendant that the crash kept from being committed: it is fetched and committed.
+    """The head is final by a descendant that a crash kept from being committed: it is got and committed.
 
     The node took the descendant's view for its own committed view, and rested one block behind for ever.
     """
