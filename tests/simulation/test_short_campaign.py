@@ -20,7 +20,7 @@ ONE_RUN = "from network.simulator.laboratory import run_seed; print(run_seed(3, 
 
 @pytest.mark.parametrize("nodes", [4, 7])
 def test_no_seed_is_red(nodes: int) -> None:
-    """With faults and one liar no rule breaks, the chain goes on after the last fault, and no run is empty."""
+    """With faults and one liar no rule breaks, the chain goes on in the end, and no run is empty."""
     for report in run_campaign(SEEDS, (nodes,), "mixed"):
         assert report.is_green, (report.seed, report.violations)
         assert max(report.heights) > 0
