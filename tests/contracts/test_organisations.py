@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from contracts import membership
+from contracts import authority, membership
 from contracts.organisations import (
     AddKey,
     AddNode,
@@ -36,7 +36,7 @@ from ledger.members import (
 from ledger.receipt import Status
 from ledger.state import Overlay
 from ledger.types import ChainId
-from tests.contracts.chain import Chain, key_of
+from tests.contracts.chain import STORY, Chain, key_of
 
 
 @pytest.fixture
@@ -273,6 +273,12 @@ class TestRegistrar:
         """The same, a shorter and a longer prefix of an assigned one are refused: owners stay unambiguous."""
         call = AssignPrefix("farm", prefix)
         assert chain.refusal("farm/admin", "organisations", "assign_prefix", call).code == "prefix.taken"
+
+    def test_prefixes_are_counted_by_their_beginning(self, chain: Chain) -> None:
+        """So that a shorter prefix is known to be taken by longer ones."""
+        stem = authority.PREFIX_STEMS.get(chain.state, b"95200")
+        assert stem is not None
+        assert stem.assigned == len(STORY)
 
     def test_a_prefix_is_assigned_to_a_member(self, chain: Chain) -> None:
         """The record of the organisation shows its new prefix; an unknown organisation gets none."""

@@ -119,6 +119,27 @@ class TestReach:
         assert reached(graph(books, out, Direction.UP)) == {out, box, one}
         assert two not in reached(graph(books, out))
 
+    def test_packed_and_used_in_one_second(self) -> None:
+        """Both ends of a stay belong to it."""
+        books, (one, _) = Books(), units("farm", 2)
+        box, out = sscc("farm", 1), unit("farm", "out")
+        books.clean("farm", commission(1, one), pack(3, box, one), transform(3, inputs=[box], outputs=[out]))
+        assert reached(graph(books, out, Direction.UP)) == {out, box, one}
+        assert reached(graph(books, one, Direction.DOWN)) == {one, box, out}
+
+    def test_moved_from_box_to_box(self) -> None:
+        """A stay ends when the thing is packed elsewhere, and what the box did later is not its concern."""
+        books, (one, _) = Books(), units("farm", 2)
+        boxes, pallet = [sscc("farm", number) for number in range(3)], sscc("farm", 9)
+        books.clean("farm", commission(1, one))
+        for number, box in enumerate(boxes):
+            books.capture("farm", pack(10 * (number + 1), box, one))
+        books.clean("farm", pack(25, pallet, boxes[0]))
+        found = graph(books, one, Direction.DOWN)
+        assert reached(found) == {one, *boxes}
+        stays = [edge.until_ms and edge.until_ms - edge.event_time_ms for edge in found.edges]
+        assert stays == [10_000, 10_000, None]
+
     def test_what_was_put_in_after_the_use_is_no_origin(self) -> None:
         """Up from an output, a crate counts with what was in it then."""
         books, (one, two) = Books(), units("farm", 2)
