@@ -179,7 +179,7 @@ def _refused_batch(batch: Sequence[FoundEvent], outcome: Outcome) -> list[EventF
     for index, event in enumerate(batch):
         origin, message = event.origin, "another event of the same transaction was refused"
         if index == guilty or guilty < 0:
-            rest = f"/{parts[3]}" if len(parts) > 3 else ""
+            rest = f"/{parts[3]}" if index == guilty and len(parts) > 3 else ""
             origin = Origin(origin.document, origin.pointer + rest)
             message = "refused by the contract"
         found.append(

@@ -70,11 +70,11 @@ class Client:
         self, nodes: Sequence[str], timeout_seconds: float, tokens: Mapping[str, str] | None = None
     ) -> None:
         """`tokens` by the URL of the node whose site issued them: no other node may see one."""
+        self._connections: dict[str, http.client.HTTPConnection] = {}
         assert nodes, "a client needs a node to ask"
         self._nodes = list(nodes)
         self._timeout = timeout_seconds
         self._tokens = dict(tokens or {})
-        self._connections: dict[str, http.client.HTTPConnection] = {}
         self.height: int | None = None  # of the last answer
 
     @property
@@ -143,6 +143,9 @@ class Client:
             raise refused
         raise Unreachable(tried, last, was_sent=was_sent)
 
+    def __del__(self) -> None:
+        self.close()
+
     def close(self) -> None:
         """Let go of all connections."""
         for node in list(self._connections):
@@ -183,6 +186,8 @@ class Client:
         data = response.read(ANSWER_BYTES_MAX + 1)
         if len(data) > ANSWER_BYTES_MAX:
             raise http.client.HTTPException(f"an answer of more than {ANSWER_BYTES_MAX} bytes")
+        if response.length:  # a read with a limit does not complain by itself
+            raise http.client.IncompleteRead(data, response.length)
         found = response.headers.get("X-Ledger-Height", "")
         self.height = int(found) if found.isascii() and found.isdigit() else self.height
         if response.status in (429, 503):

@@ -14,7 +14,9 @@ from tests.cli.shell import Site, serving
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Settings, profiles and keys of nobody but this test."""
-    for name in [name for name in os.environ if name.startswith("FARMGATE_") and name != "FARMGATE_SHARED_DATA"]:
+    for name in [
+        name for name in os.environ if name.startswith("FARMGATE_") and name != "FARMGATE_SHARED_DATA"
+    ]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("NO_COLOR", raising=False)
     folder = tmp_path / "person"
