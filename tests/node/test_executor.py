@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 
 import pytest
 
+import ledger.transition as transition_module
 import node.executor as executor_module
-from ledger.block import block_id
+from ledger.block import Block, block_id
 from ledger.codec import encode
+from ledger.errors import LedgerError
 from ledger.mempool import Mempool
-from ledger.transaction import SignedBody
-from ledger.types import ChainId, Height
+from ledger.transaction import SignedBody, Transaction
+from ledger.types import ChainId, Height, TxId
 from node.executor import Submission, Superseded, drained, sliced
 from tests.ledger.chain import note_key
 from tests.ledger.refusals import code_of
@@ -86,18 +88,49 @@ async def test_a_full_mempool_refuses_at_the_door() -> None:
     assert code_of(lambda: room.executor.admit(room.transaction(2).raw)) == "mempool.full"
 
 
-async def test_a_signature_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the door or in the block, never twice."""
-    verified = []
-    plain = executor_module.verify_signature
-    monkeypatch.setattr(executor_module, "verify_signature", lambda each: (verified.append(1), plain(each)))
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[TxId]:
+    """The ids whose signatures were verified, at the door or in a block."""
+    seen: list[TxId] = []
+    for module in (executor_module, transition_module):
+        plain = module.verify_signature
+
+        def counted(transaction: Transaction, plain: Callable[[Transaction], None] = plain) -> None:
+            seen.append(transaction.id)
+            plain(transaction)
+
+        monkeypatch.setattr(module, "verify_signature", counted)
+    return seen
+
+
+async def test_a_signature_is_verified_once(verified: list[TxId]) -> None:
+    """At the door or in the first block that holds it, and not again in another block or at the door."""
     proposer, checker = Room(), Room()
-    raw = proposer.transaction().raw
-    proposer.executor.admit(raw)
-    checker.executor.admit(raw)
-    block = (await proposer.build()).block
-    await checker.executor.check(block)
-    assert len(verified) == 2  # one at each door
+    known, unknown = proposer.transaction(1), proposer.transaction(2)
+    for each in (known, unknown):
+        proposer.executor.admit(each.raw)
+    checker.executor.admit(known.raw)
+    verified.clear()
+    await checker.executor.check((await proposer.build()).block)
+    await checker.executor.check((await proposer.build(time_ms=2_000_000_000_001)).block)
+    checker.executor.admit(unknown.raw)
+    assert verified == [unknown.id]
+
+
+async def test_the_memory_of_signatures_is_bounded(
+    verified: list[TxId], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest is forgotten first, and verified again when it comes again."""
+    monkeypatch.setattr(executor_module, "OPENED_MAX", 2)
+    room = Room()
+    made = [room.transaction(nonce) for nonce in range(3)]
+    for each in made:
+        room.executor.admit(each.raw)
+    room.executor.mempool.remove(each.id for each in made)
+    verified.clear()
+    for each in made[::-1]:
+        room.executor.admit(each.raw)
+    assert verified == [made[0].id]
 
 
 # --- running -------------------------------------------------------------------------
@@ -148,6 +181,13 @@ async def test_a_built_block_keeps_to_the_limits() -> None:
     for nonce in range(3):
         large.executor.admit(large.transaction(nonce, arguments=b"a=" + bytes(400_000)).raw)
     assert len((await large.build()).transactions) == 2
+    exact = Room(block_bytes_max=1 << 20)
+    head = exact.transaction(1, arguments=b"a=" + bytes(400_000))
+    plain = len(exact.transaction(2, arguments=b"a=" + bytes(100_000)).raw)
+    rest = exact.transaction(2, arguments=b"a=" + bytes(100_000 + (1 << 20) - len(head.raw) - plain))
+    for each in (head, rest):
+        exact.executor.admit(each.raw)
+    assert sum(len(each.raw) for each in (await exact.build()).transactions) == 1 << 20
 
 
 async def test_what_an_unfinalized_block_holds_is_not_proposed_again() -> None:
@@ -192,6 +232,44 @@ async def test_transactions_of_a_block_that_does_not_wait_here_are_served() -> N
 
 
 # --- final blocks --------------------------------------------------------------------
+
+
+async def test_a_transaction_is_found_in_whichever_unfinalized_block_holds_it() -> None:
+    """Not only in the newest."""
+    proposer, checker = Room(), Room()
+    made = proposer.transaction()
+    proposer.executor.admit(made.raw)
+    first = await proposer.build()
+    second = await proposer.build(first.tip.id)
+    for execution in (first, second):
+        await checker.executor.check(execution.block)
+    assert checker.executor.waiting(made.id) == made
+    assert checker.executor.waiting(TxId(bytes(32))) is None
+
+
+async def test_a_block_that_is_too_large_costs_no_signature_check() -> None:
+    """Its number of transactions is looked at before any of them."""
+    room = Room(block_transactions_max=2)
+    block = (await Room(block_transactions_max=2).build()).block
+    large = Block(block.header, b"", (b"no transaction",) * 3)
+    with pytest.raises(LedgerError, match=r"block\.too_many_transactions"):
+        await room.executor.check(large)
+
+
+@pytest.mark.usefixtures("interruptible")
+async def test_a_block_whose_parent_loses_while_it_is_built_is_not_kept() -> None:
+    """The leader is told that there is nothing to propose."""
+    room = Room()
+    winner = await room.executor.check((await Room().build(time_ms=2_000_000_000_001)).block)
+    base = room.executor.committed.id
+    for nonce in range(5):
+        room.executor.admit(room.transaction(nonce).raw)
+    work = asyncio.create_task(room.build(base))
+    await turns(3)
+    assert not work.done()
+    await room.commit(winner)
+    with pytest.raises(Superseded):
+        await work
 
 
 async def test_a_final_block_moves_state_blocks_and_mempool() -> None:
@@ -394,3 +472,14 @@ async def test_a_final_block_is_not_run_again() -> None:
     (execution,) = await room.grow(1)
     with pytest.raises(Superseded):
         await room.executor.check(execution.block)
+
+
+async def test_the_last_valid_height_may_still_hold_a_transaction() -> None:
+    """What expires with this block is taken; above an unfinalized block it is too late, and left out."""
+    room = Room()
+    made = room.transaction(valid_until=1)
+    room.executor.admit(made.raw)
+    empty = await Room().build()
+    await room.executor.check(empty.block)
+    assert (await room.build(empty.tip.id)).transactions == ()
+    assert (await room.build()).transactions == (made,)
