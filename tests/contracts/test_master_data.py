@@ -28,14 +28,14 @@ def put(chain: Chain, sender: str, arguments: Put) -> tuple[Status, MasterRecord
 def test_a_new_version_leaves_the_old_one(chain: Chain) -> None:
     """What was said at a height can be read for ever."""
     assert put(chain, "farm", product("farm", name="Leaves"))[0] is Status.ACCEPTED
-    put(chain, "farm", product("farm", name="Lettuce"))
+    put(chain, "farm", product("farm", name="Lettuce", brand="Green"))
     found = latest(chain.state, MasterKind.PRODUCT, gtin("farm"))
     assert found is not None
     assert (found.version, found.organisation, found.height, found.attributes) == (
         2,
         "farm",
         2,
-        (("name", "Lettuce"),),
+        (("brand", "Green"), ("name", "Lettuce")),
     )
     first = version(chain.state, MasterKind.PRODUCT, gtin("farm"), 1)
     assert first is not None

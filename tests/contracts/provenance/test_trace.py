@@ -87,6 +87,8 @@ class TestStory:
         """The start is at 0; an item has the least number of edges to it."""
         depths = {node.item.id: node.depth for node in graph(STORY, HARVEST[0], Direction.DOWN).nodes}
         assert (depths[HARVEST[0]], depths[CASES[0]], depths[PALLET]) == (0, 1, 2)
+        from_pallet = {node.item.id: node.depth for node in graph(STORY, PALLET, Direction.UP).nodes}
+        assert (from_pallet[CASES[0]], from_pallet[HARVEST[0]]) == (1, 2)
 
 
 class TestReach:
@@ -191,6 +193,11 @@ class TestReach:
         assert graph(books, grain, Direction.DOWN).edges[0].until_ms is None
         books.clean("farm", unpack(4, box, q=[amount(grain, 1.5)]))
         assert graph(books, grain, Direction.DOWN).edges[0].until_ms is not None
+        other = sscc("farm", 2)
+        books.clean("farm", pack(5, other, q=[amount(grain, 1)]), unpack(9, other))
+        edge = graph(books, grain, Direction.DOWN).edges[0]
+        assert edge.until_ms is not None
+        assert edge.until_ms - edge.event_time_ms == 2_000
 
     def test_an_implicit_unpacking_ends_the_stay(self) -> None:
         """A unit that was sold out of its box is not followed with the box."""
