@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from node.logging import ROOT
 from tests.cli.shell import Site, serving
 
 
@@ -22,6 +24,12 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "person"
     monkeypatch.setenv("FARMGATE_HOME", str(folder))
     return folder
+
+
+@pytest.fixture(autouse=True)
+def silent_node() -> None:
+    """A node that an earlier test started in this process logs to a stream that is closed by now."""
+    logging.getLogger(ROOT).handlers.clear()
 
 
 @pytest.fixture(scope="session")

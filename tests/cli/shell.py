@@ -37,12 +37,15 @@ class Said:
 
     @property
     def json(self) -> Any:
+        assert self.out, self.err
         return json.loads(self.out)
 
     @property
     def error(self) -> Any:
         """The JSON error on the last line of standard error."""
-        return json.loads(self.err.strip().splitlines()[-1])["error"]
+        last = self.err.strip().splitlines()[-1]
+        assert last.startswith("{"), self.err
+        return json.loads(last)["error"]
 
 
 def shell(*words: str, program: str = "farmgate") -> Said:
