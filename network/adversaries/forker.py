@@ -25,20 +25,31 @@ class Forker(Adversary):
         """Fork, if this message began its view."""
         self._fork()
 
+    def _below(self) -> tuple[BlockId, View] | None:
+        """The parent of the block just notarized, or of the final one if that was faster; with its view."""
+        state = self.hands.state()
+        passed_over = state.rounds.get(View(state.view - 1))
+        if passed_over is not None and passed_over.proposal is not None:
+            header, proposal = passed_over.proposal.header, passed_over.proposal.signed.proposal
+            return BlockId(header.parent_id), View(proposal.parent_view)
+        final = self.hands.chain().body(state.certificates.final_id)
+        if final is None or state.certificates.final_view == 0:
+            return None
+        return BlockId(final.header.parent_id), View(state.certificates.final_view - 1)
+
     def _fork(self) -> None:
         hands, state = self.hands, self.hands.state()
         view = state.view
         if view <= self._done_view or hands.leader(view) != hands.index:
             return
-        passed_over = state.rounds.get(View(view - 1))
-        if passed_over is None or passed_over.proposal is None:
+        below = self._below()
+        if below is None:
             return
-        self._done_view = view
-        parent = BlockId(passed_over.proposal.header.parent_id)
-        parent_view = View(passed_over.proposal.signed.proposal.parent_view)
+        parent, parent_view = below
         block = hands.block_on(parent)
         if block is None:
             return
+        self._done_view = view
         signed = hands.proposal(view, parent_view, block_id(block.header))
         certificate = state.certificates.of_block(parent_view, parent)
         self.tell_all(ProposalMessage(signed, block.header, certificate, ()))

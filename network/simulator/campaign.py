@@ -23,7 +23,7 @@ def parse_seeds(text: str) -> range:
     Raises:
         LedgerError: `sim.seeds`.
     """
-    found = re.fullmatch(r"(\d{1,16})(?:-(\d{1,16}))?", text)
+    found = re.fullmatch(r"([0-9]{1,16})(?:-([0-9]{1,16}))?", text)
     first, last = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
     if not first <= last <= SEED_MAX or last - first >= SEEDS_MAX:
         raise LedgerError("sim.seeds", f"{text!r}, expected A or A-B with A <= B, at most {SEEDS_MAX} seeds")
@@ -37,7 +37,7 @@ def parse_nodes(text: str) -> tuple[int, ...]:
         LedgerError: `sim.nodes`.
     """
     parts = text.split(",")
-    sizes = tuple(int(part) for part in parts if re.fullmatch(r"\d{1,3}", part))
+    sizes = tuple(int(part) for part in parts if re.fullmatch(r"[0-9]{1,3}", part))
     is_sound = len(sizes) == len(parts) <= SIZES_MAX
     if not is_sound or not all(NODES_MIN <= size <= NODES_MAX for size in sizes):
         raise LedgerError(

@@ -21,6 +21,7 @@ NODES_MIN: Final = 4
 NODES_MAX: Final = 16
 
 LIES: Final = ("silent", "equivocator", "usurper", "forger", "replayer", "forker")
+LEADERS_LIES: Final = ("forker",)  # who has nothing to say in the views of others
 
 # Equal and unequal; some totals are multiples of three, where exactly two thirds can be had.
 STAKES: Final = {
@@ -90,6 +91,13 @@ def scenario_of(name: str) -> Scenario:
     return SCENARIOS[name]
 
 
+def _possible_liars(stakes: tuple[int, ...], lie: str) -> list[int]:
+    """Below a third of the stake each; who can lie only as a leader is one that leads often."""
+    below = [at for at, stake in enumerate(stakes) if 3 * stake < sum(stakes)]
+    heaviest = max(stakes[at] for at in below)
+    return [at for at in below if lie not in LEADERS_LIES or stakes[at] == heaviest]
+
+
 def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
     """What this seed makes of a scenario.
 
@@ -103,7 +111,7 @@ def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
     liar, lie = None, ""
     if scenario.lies:
         lie = scenario.lies[seed % len(scenario.lies)]
-        liar = random.choice([at for at, stake in enumerate(stakes) if 3 * stake < sum(stakes)])
+        liar = random.choice(_possible_liars(stakes, lie))
     honest = tuple(index for index in range(nodes) if index != liar)
     faults_end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0] if scenario.families else CALM_MS
     incidents = draw_incidents(random, scenario.families, nodes, honest, faults_end_ms)
