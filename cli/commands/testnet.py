@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 FOLDER = Path("testnet")
 FOLLOW_SECONDS = 0.2
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 folder_option = click.option(
     "--dir",
@@ -188,12 +189,13 @@ def logs(session: Session, node: str, folder: Path, lines: int, follow: bool) ->
 
 @contextmanager
 def stopping_on_signals() -> Iterator[None]:
-    """Let SIGTERM end the command as Ctrl-C does, so that no node is left behind."""
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    """Let SIGTERM and a closed terminal end the command as Ctrl-C does, so that no node is left behind."""
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_until_interrupted(network: Testnet, output: Output) -> None:
@@ -210,7 +212,7 @@ def run_until_interrupted(network: Testnet, output: Output) -> None:
 
 def stop_undisturbed(network: Testnet) -> None:
     """Stop the network to the end, however often Ctrl-C is pressed meanwhile."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ENDING}
     try:
         network.stop()
     finally:
