@@ -166,6 +166,7 @@ async def test_consensus_may_commit_while_a_page_is_run() -> None:
     follower.catch_up._on_committed = meanwhile
     assert await follower.follow()
     assert follower.room.height == 3
+    assert len(follower.committed) == 2  # the one that consensus committed is consensus's to report
     assert follower.blamed == []
 
 

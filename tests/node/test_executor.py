@@ -450,13 +450,17 @@ async def test_short_work_is_not_interrupted() -> None:
 
 
 @pytest.mark.usefixtures("interruptible")
-async def test_a_block_that_loses_while_it_runs_gets_no_verdict() -> None:
-    """What it ran on has moved: neither valid nor invalid, and nothing of it is kept."""
+@pytest.mark.parametrize("is_state_changed", [False, True])
+async def test_a_block_that_loses_while_it_runs_gets_no_verdict(is_state_changed: bool) -> None:
+    """What it ran on has moved: neither valid nor invalid, whatever it led to, and nothing of it is kept."""
     proposer, room = Room(), Room()
     for nonce in range(5):
         proposer.executor.admit(proposer.transaction(nonce).raw)
     loser = (await proposer.build()).block
-    winner = await room.executor.check((await Room().build(time_ms=2_000_000_000_001)).block)
+    other = Room()
+    if is_state_changed:
+        other.executor.admit(other.transaction(9, sender="shop/operator").raw)
+    winner = await room.executor.check((await other.build(time_ms=2_000_000_000_001)).block)
     work = asyncio.create_task(room.executor.check(loser))
     await turns(3)
     assert not work.done()
