@@ -54,6 +54,7 @@ from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.keys import KeyName, read_key, read_seed
 from node.logging import Form, configure, log, logger
 from node.network_metrics import NetworkCollector
+from node.new_home import CERTIFICATE_FILE
 from node.p2p.counters import Counters
 from node.p2p.handshake import LocalNode
 from node.p2p.identity import NodeIdentity, load_identity
@@ -69,7 +70,6 @@ from node.store.offload import DiskThread
 from node.store.stores import Stores, open_stores
 
 LOG: Final = logger("node")
-CERTIFICATE_FILE: Final = "node.crt"  # in tls/, DER
 SPACE_SECONDS: Final = 5.0
 FAILED_EXIT: Final = 1
 
