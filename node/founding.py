@@ -45,5 +45,5 @@ def host_generation(home: Home) -> bytes:
     a copy has another one, and its signer is quarantined.
     """
     machine = MACHINE_ID.read_bytes() if MACHINE_ID.is_file() else b""
-    inode = home.signer_record.parent.stat().st_ino
+    inode = home.signer.stat().st_ino
     return hashlib.sha256(b"farmgate host\0" + machine.strip() + b"\0" + str(inode).encode()).digest()[:16]

@@ -7,7 +7,7 @@ tls/            the node's certificate
 data/           everything that the node writes while it runs; held by one process at a time
     blocks/  state/     LevelDB (`node.store.stores`)
     consensus/          the consensus log (`node.store.journal`)
-    signer/             the signer's record (`node.store.record_file`)
+    signer/             empty: its inode number tells this home from a copy (`node.founding`)
     node.lock           held, as long as the process lives, by whoever has `data/` open
 """
 
@@ -68,9 +68,9 @@ class Home:
         return self.data / "consensus" / "records.log"
 
     @property
-    def signer_record(self) -> Path:
-        """The signer's record."""
-        return self.data / "signer" / "record"
+    def signer(self) -> Path:
+        """The folder that no copy of the home shares with it."""
+        return self.data / "signer"
 
     @property
     def lock(self) -> Path:
@@ -96,11 +96,11 @@ class Home:
         making = Home(self.root / "data.new")
         shutil.rmtree(making.root, ignore_errors=True)
         making.root.mkdir(mode=FOLDER_MODE)
-        for folder in (making.data, making.consensus_log.parent, making.signer_record.parent):
+        for folder in (making.data, making.consensus_log.parent, making.signer):
             folder.mkdir(mode=FOLDER_MODE)
         yield making
         disk = LocalDisk()
-        for folder in (making.consensus_log.parent, making.signer_record.parent, making.data):
+        for folder in (making.consensus_log.parent, making.signer, making.data):
             disk.sync_folder(folder)
         disk.rename(making.data, self.data)
         disk.sync_folder(self.root)

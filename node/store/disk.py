@@ -1,4 +1,4 @@
-"""The few things that logs and records ask of a file system, so that tests can make each of them fail.
+"""The few things that logs and small files ask of a file system, so that tests can make each of them fail.
 
 Two implementations: `LocalDisk` here, `node.store.memory_disk` for tests and the simulator.
 """

@@ -97,7 +97,7 @@ def test_the_generation_stays_over_a_rename_and_changes_with_a_copy(home: Home, 
     moved = Home(home.root.rename(tmp_path / "moved"))
     assert host_generation(moved) == own
     copy = Home(tmp_path / "copy")
-    copy.signer_record.parent.mkdir(parents=True)
+    copy.signer.mkdir(parents=True)
     assert host_generation(copy) != own
 
 
@@ -105,7 +105,7 @@ def test_the_generation_is_of_this_machine(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same folder under another machine id is another host; a machine without an id has one too."""
-    home.signer_record.parent.mkdir(parents=True)
+    home.signer.mkdir(parents=True)
     found = []
     for content in (b"one\n", b"one", b"two\n", None):
         file = tmp_path / "machine-id"

@@ -39,7 +39,7 @@ def test_a_new_home_is_private_and_made_twice_without_harm(tmp_path: Path) -> No
 def test_data_appears_whole(home: Home) -> None:
     """After filling, the places of all stores are there and nothing temporary is."""
     assert home.consensus_log.parent.is_dir()
-    assert home.signer_record.parent.is_dir()
+    assert home.signer.is_dir()
     assert sorted(each.name for each in home.root.iterdir()) == ["data", "keys", "tls"]
 
 
