@@ -64,11 +64,13 @@ def _summary(reports: list[RunReport], seconds: float) -> dict[str, Any]:
     return {**summary, **rates}
 
 
+def _liars(report: RunReport) -> str:
+    return " and ".join(report.adversaries) or "no adversary"
+
+
 def _red(report: RunReport) -> str:
     again = f"farmgate sim run --seed {report.seed} --nodes {len(report.stakes)} --scenario {report.scenario}"
-    return (
-        f"seed {report.seed} ({report.adversary or 'no adversary'}): {report.violations[0]}\n  again: {again}"
-    )
+    return f"seed {report.seed} ({_liars(report)}): {report.violations[0]}\n  again: {again}"
 
 
 @sim.command("mutants")

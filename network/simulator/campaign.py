@@ -59,15 +59,17 @@ def run_campaign(seeds: Iterable[int], sizes: Sequence[int], scenario: str) -> I
 def summary_of(reports: Sequence[RunReport]) -> dict[str, Any]:
     """The totals of some runs. `heights` counts each block once a run."""
     faults: Counter[str] = Counter()
+    liars: Counter[str] = Counter()
     for report in reports:
         faults.update(report.faults)
+        liars.update(report.adversaries or ("none",))
     return {
         "runs": len(reports),
         "green": sum(report.is_green for report in reports),
         "heights": sum(max(report.heights) for report in reports),
         "faults": dict(sorted(faults.items())),
         "adversary_messages": sum(report.adversary_messages for report in reports),
-        "adversaries": dict(sorted(Counter(report.adversary or "none" for report in reports).items())),
+        "adversaries": dict(sorted(liars.items())),
         "sizes": {
             str(size): count for size, count in sorted(Counter(len(r.stakes) for r in reports).items())
         },

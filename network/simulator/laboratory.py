@@ -9,7 +9,7 @@ hit anything or the adversary told no lie has shown nothing, and fails.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import PurePath
 from random import Random
@@ -17,6 +17,7 @@ from typing import Final
 
 from ledger.block import block_id
 from ledger.codec import encode
+from ledger.consensus.events import Effect, Input, Persist
 from ledger.consensus.machine import Consensus
 from ledger.consensus.signer import Signer, first_record
 from ledger.consensus.timeouts import ConsensusParameters
@@ -29,10 +30,10 @@ from network.adversaries.adversary import EPOCH
 from network.adversaries.cast import CAST
 from network.simulator.chain import base_block, digest
 from network.simulator.disk import Disk, base_of
-from network.simulator.faults import ClockJump, Crash, Cut, Incident, SlowDisk, Storm
+from network.simulator.havoc import Havoc
 from network.simulator.lying_node import LyingNode
 from network.simulator.mail import Mail
-from network.simulator.node import CrashPoint, SimulatedNode, Surroundings
+from network.simulator.node import GENERATION, SimulatedNode, Surroundings
 from network.simulator.oracle import Oracle
 from network.simulator.report import RunReport
 from network.simulator.scenario import Plan, plan_of, scenario_of
@@ -45,15 +46,12 @@ SETTLE_MS_MAX: Final = 30_000
 ALWAYS: Final = "reorder"  # even a good wire lets mail overtake: that alone is no fault
 REST_PERCENT: Final = 60  # of the fault phase: when the clients of a plan with rest fall silent
 QUIET_MS: Final = 6_000  # more than one beacon, far less than a heartbeat
-CRASH_PATIENCE_MS: Final = 1_500  # a doomed node that writes nothing for so long is killed where it stands
 LOOK_MS: Final = 500  # how often memory is measured
 ARCHIVE_VIEWS: Final = 48
 
 # What a machine may remember for each validator: votes, certificates, rounds, blocks and records above the
 # last final view. A fault phase of seconds holds few views; three times what was ever seen.
 REMEMBERED_PER_NODE_MAX: Final = 45
-
-GENERATION: Final = b"simulated host.."
 
 
 @cache
@@ -116,6 +114,7 @@ class Laboratory:
             make_machine=self._make_machine,
             carry=self._carry,
             crashed=self._note_crash,
+            stepped=self._note_step,
             nodes=len(plan.stakes),
         )
         self.nodes = [self._make_node(index) for index in range(len(plan.stakes))]
@@ -135,8 +134,8 @@ class Laboratory:
         plan = self._plan
         return Random(f"{plan.seed}/{len(plan.stakes)}/{plan.scenario.name}/{purpose}")
 
-    def _make_machine(self, index: int) -> Consensus:
-        signer = Signer(self._chain_id, keys_of(len(self._plan.stakes))[index], GENERATION)
+    def _make_machine(self, index: int, generation: bytes) -> Consensus:
+        signer = Signer(self._chain_id, keys_of(len(self._plan.stakes))[index], generation)
         parameters = ConsensusParameters()
         machine = Consensus(self._chain_id, EPOCH, self._validators, parameters, self._base.header, signer)
         # A signature is as valid here as there: computed once a run, not once a node.
@@ -147,10 +146,11 @@ class Laboratory:
         key = keys_of(len(self._plan.stakes))[index]
         disk = Disk([base_of(self._base)], [first_record(self._chain_id, key.public, GENERATION, EPOCH)])
         random = self._random(f"node {index}")
-        if index != self._plan.liar:
+        lies = {liar.index: liar.lie for liar in self._plan.liars}
+        if index not in lies:
             return SimulatedNode(self._around, index, disk, random, self.oracle)
         archive = archive_of(self._chain_id, self._plan.stakes)
-        lie = CAST[self._plan.lie]
+        lie = CAST[lies[index]]
         return LyingNode(self._around, index, disk, random, lie, key, self._chain_id, archive)
 
     # --- the run ---------------------------------------------------------------------
@@ -171,8 +171,9 @@ class Laboratory:
         scheduler, plan = self._scheduler, self._plan
         for node in self.nodes:
             scheduler.later(self._clients.randint(0, 50), node.start)
+        havoc = Havoc(scheduler, self._wire, self.nodes, plan.weather, self._faults)
         for incident in plan.incidents:
-            self._schedule(incident)
+            havoc.schedule(incident)
         scheduler.later(100, self._submit)
         scheduler.later(LOOK_MS, self._look)
         if plan.has_rest:
@@ -247,8 +248,16 @@ class Laboratory:
         self._scheduler.note(b"%d<%d" % (receiver, sender))
         self.nodes[receiver].deliver(sender, mail)
 
-    def _note_crash(self, index: int, is_torn: bool) -> None:
-        self._scheduler.note(b"crash %d %d" % (index, is_torn))
+    def _note_step(self, place: int, event: Input, effects: Sequence[Effect]) -> None:
+        """What a machine was told and did; the mail itself is noted on the wire."""
+        kinds = ",".join(type(effect).__name__ for effect in effects)
+        self._scheduler.note(f"{place} {type(event).__name__}: {kinds}".encode())
+        for effect in effects:
+            if isinstance(effect, Persist):
+                self._scheduler.note(encode(effect.records))
+
+    def _note_crash(self, place: int, is_torn: bool) -> None:
+        self._scheduler.note(b"crash %d %d" % (place, is_torn))
         self._faults["crash"] += 1
         if is_torn:
             self._faults["torn write"] += 1
@@ -268,70 +277,6 @@ class Laboratory:
             self._most_remembered = max(self._most_remembered, remembered)
         self._scheduler.later(LOOK_MS, self._look)
 
-    # --- faults ----------------------------------------------------------------------------
-
-    def _schedule(self, incident: Incident) -> None:
-        self._scheduler.at(incident.at_ms, lambda: self._inflict(incident))
-
-    def _inflict(self, incident: Incident) -> None:
-        scheduler, what = self._scheduler, incident.what
-        scheduler.note(repr(incident).encode())
-        match what:
-            case Storm(weather):
-                self._wire.weather = weather
-                scheduler.at(incident.until_ms, self._clear_up)
-            case Cut(links):
-                self._wire.cut(links)
-                scheduler.at(incident.until_ms, lambda: self._mend(links))
-            case Crash(victims, point):
-                for index in victims:
-                    self._doom(self.nodes[index], point, incident.until_ms)
-            case SlowDisk(index, sync_ms_max):
-                self._slow_down(self.nodes[index], sync_ms_max, incident.until_ms)
-            case ClockJump(index, ahead_ms):
-                self._faults["clock"] += 1
-                node = self.nodes[index]
-                node.wall_ahead_ms = ahead_ms
-                scheduler.at(incident.until_ms, lambda: setattr(node, "wall_ahead_ms", 0))
-
-    def _clear_up(self) -> None:
-        self._wire.weather = self._plan.weather
-
-    def _mend(self, links: tuple[tuple[int, int], ...]) -> None:
-        self._wire.mend(links)
-        for sender, receiver in links:
-            if not self._wire.is_cut(sender, receiver):
-                self.nodes[sender].connected(receiver)
-
-    def _slow_down(self, node: SimulatedNode, sync_ms_max: int, until_ms: int) -> None:
-        self._faults["slow disk"] += 1
-        usual, node.sync_ms_max = node.sync_ms_max, sync_ms_max
-        self._scheduler.at(until_ms, lambda: setattr(node, "sync_ms_max", min(usual, 2)))
-
-    def _doom(self, node: SimulatedNode, point: CrashPoint, until_ms: int) -> None:
-        """Kill a node at its next such write, or where it stands if none comes; then bring it back."""
-        if not node.is_up:
-            return
-        if point is CrashPoint.NOW:
-            self._kill(node, until_ms)
-            return
-        node.doom = point
-        self._scheduler.later(CRASH_PATIENCE_MS, lambda: self._kill(node, until_ms))
-
-    def _kill(self, node: SimulatedNode, until_ms: int) -> None:
-        if node.is_up:
-            node.crash()
-        self._scheduler.at(max(until_ms, self._scheduler.now_ms + 100), lambda: self._restart(node))
-
-    def _restart(self, node: SimulatedNode) -> None:
-        if node.is_up:
-            return
-        node.start()
-        for other in self.nodes:
-            if other is not node and other.is_up and not self._wire.is_cut(other.index, node.index):
-                other.connected(node.index)
-                node.connected(other.index)
-
     # --- the verdict ---------------------------------------------------------------------------
 
     def _judge_emptiness(self) -> None:
@@ -341,12 +286,19 @@ class Laboratory:
         hits = sum(count for fault, count in self._faults.items() if fault != ALWAYS)
         if self._plan.scenario.families and not hits:
             self.oracle.violated("empty", "no fault hit anything")
-        if self._plan.lie and not self._lies:
-            self.oracle.violated("empty", f"the {self._plan.lie} told no lie")
+        lies = self._lies()
+        for liar in self._plan.liars:
+            if not lies[liar.lie]:
+                self.oracle.violated("empty", f"the {liar.lie} told no lie")
 
-    @property
-    def _lies(self) -> int:
-        return sum(node.adversary.lies for node in self.nodes if isinstance(node, LyingNode))
+    def _lies(self) -> Counter[str]:
+        """How many lies each kind of liar told."""
+        lies: Counter[str] = Counter()
+        for liar in self._plan.liars:
+            node = self.nodes[liar.index]
+            assert isinstance(node, LyingNode)
+            lies[liar.lie] += node.adversary.lies
+        return lies
 
     def _report(self) -> RunReport:
         plan = self._plan
@@ -356,11 +308,10 @@ class Laboratory:
             seed=plan.seed,
             scenario=plan.scenario.name,
             stakes=plan.stakes,
-            adversary=plan.lie,
-            adversary_index=plan.liar,
+            adversaries=tuple(liar.lie for liar in plan.liars),
             heights=tuple(node.height for node in self.nodes),
             faults=dict(sorted(self._faults.items())),
-            adversary_messages=self._lies,
+            lies=dict(sorted(self._lies().items())),
             violations=tuple(self.oracle.violations),
             virtual_ms=self._scheduler.now_ms,
             recovery_ms=self._recovery_ms,

@@ -8,7 +8,7 @@ the disk. Building, checking, fetching and syncing take time and may come to not
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from random import Random
@@ -59,6 +59,7 @@ from network.simulator.disk import Batch, Committed, Disk
 from network.simulator.mail import BodyReply, BodyRequest, ChainReply, ChainRequest, Gossip, Mail, Statement
 from network.simulator.scheduler import Scheduler
 
+GENERATION: Final = b"simulated host.."  # where a disk was first written
 WORK_MS_MAX: Final = 3  # building or checking a block takes up to this
 FETCH_TIMEOUT_MS: Final = 300  # then the next source is asked
 GOSSIP_MS: Final = 2_000  # how often waiting transactions are passed on again
@@ -103,23 +104,34 @@ class Audience(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all nodes of a run share. `carry` brings mail to another node."""
+    """What all nodes of a run share. `carry` brings mail from a place to a validator, `stepped` learns of
+    every step of a machine."""
 
     scheduler: Scheduler
     validators: ValidatorSet
-    make_machine: Callable[[int], Consensus]
+    make_machine: Callable[[int, bytes], Consensus]
     carry: Callable[[int, int, Mail], None]
     crashed: Callable[[int, bool], None]
+    stepped: Callable[[int, Input, Sequence[Effect]], None]
     nodes: int
 
 
 class SimulatedNode:
-    """A validator with a disk. `index` is its place in the set and its name to its peers."""
+    """A validator with a disk. `index` is its place in the set and its name to its peers; `place` is where
+    it is plugged in, its own even where two nodes run with one key. `generation` names its host."""
 
     def __init__(
-        self, surroundings: Surroundings, index: int, disk: Disk, random: Random, audience: Audience
+        self,
+        surroundings: Surroundings,
+        index: int,
+        disk: Disk,
+        random: Random,
+        audience: Audience,
+        place: int | None = None,
     ) -> None:
         self.index, self.disk = index, disk
+        self.place = index if place is None else place
+        self.generation = GENERATION
         self.chain = Chain(disk)
         self.machine: Consensus | None = None
         self.wall_ahead_ms = 0
@@ -161,7 +173,7 @@ class SimulatedNode:
         assert not self.is_up
         self._audience.started(self.index, self.disk)
         self.chain = Chain(self.disk)
-        self.machine = self._around.make_machine(self.index)
+        self.machine = self._around.make_machine(self.index, self.generation)
         head = self.disk.head
         self.feed(Started(self.wall_ms, head.block.header, head.finalization, tuple(self.disk.records)))
         self._later(self._random.randint(1, GOSSIP_MS), self._gossip_again)
@@ -175,7 +187,7 @@ class SimulatedNode:
         self._effects.clear()
         self._fetches.clear()
         self._sync = None
-        self._around.crashed(self.index, self.disk.crash(self._random))
+        self._around.crashed(self.place, self.disk.crash(self._random))
 
     def _later(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Do something later, unless this process is dead by then."""
@@ -204,7 +216,9 @@ class SimulatedNode:
             elif self._inputs:
                 assert self.machine is not None
                 self.steps += 1
-                effects = self.machine.step(self._around.scheduler.now_ms, self._inputs.popleft())
+                event = self._inputs.popleft()
+                effects = self.machine.step(self._around.scheduler.now_ms, event)
+                self._around.stepped(self.place, event, effects)
                 self._effects.extend(effects)
             else:
                 return
@@ -328,7 +342,7 @@ class SimulatedNode:
     def post(self, receiver: int, mail: Mail) -> None:
         """Give mail to the wire."""
         if receiver < self._around.nodes:
-            self._around.carry(self.index, receiver, mail)
+            self._around.carry(self.place, receiver, mail)
 
     def deliver(self, sender: int, mail: Mail) -> None:
         """Mail arrived."""

@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """One seed's result. `heights` are each node's committed heights at the end, the adversary's too;
-    `faults` counts what really hit something; `adversary_messages` counts lies told or truths withheld."""
+    """One seed's result. `heights` are each node's committed heights at the end, an adversary's too;
+    `adversaries` are the lies by name, one a liar; `faults` counts what really hit something, `lies` what
+    each kind of liar told or withheld."""
 
     seed: int
     scenario: str
     stakes: tuple[int, ...]
-    adversary: str
-    adversary_index: int | None
+    adversaries: tuple[str, ...]
     heights: tuple[int, ...]
     faults: dict[str, int]
-    adversary_messages: int
+    lies: dict[str, int]
     violations: tuple[str, ...]
     virtual_ms: int
     recovery_ms: int
@@ -29,10 +29,15 @@ class RunReport:
     trace_hash: str
 
     @property
+    def adversary_messages(self) -> int:
+        """Lies told and truths withheld, by all liars together."""
+        return sum(self.lies.values())
+
+    @property
     def is_green(self) -> bool:
         """Whether the run found nothing to complain about, and had something to find."""
         return not self.violations
 
     def as_json(self) -> dict[str, Any]:
         """The report as plain data."""
-        return asdict(self)
+        return {**asdict(self), "adversary_messages": self.adversary_messages}

@@ -59,15 +59,22 @@ SCENARIOS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class Liar:
+    """An adversary: its index in the set and the name of its lie."""
+
+    index: int
+    lie: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is decided before a run begins. `liar` is the adversary's index, None if all are honest;
+    """All that is decided before a run begins. `liars` hold less than a third of the stake together;
     `has_rest`: the clients fall silent before the faults end, until the network has repaired itself."""
 
     seed: int
     scenario: Scenario
     stakes: tuple[int, ...]
-    liar: int | None
-    lie: str
+    liars: tuple[Liar, ...]
     weather: Weather
     incidents: tuple[Incident, ...]
     faults_end_ms: int
@@ -76,8 +83,9 @@ class Plan:
 
     @property
     def honest(self) -> tuple[int, ...]:
-        """The indices of all but the adversary."""
-        return tuple(index for index in range(len(self.stakes)) if index != self.liar)
+        """The indices of all but the adversaries."""
+        lying = [liar.index for liar in self.liars]
+        return tuple(index for index in range(len(self.stakes)) if index not in lying)
 
 
 def scenario_of(name: str) -> Scenario:
@@ -108,14 +116,14 @@ def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
         raise LedgerError("sim.nodes", f"{nodes} nodes, expected {NODES_MIN} to {NODES_MAX}")
     random = Random(f"{seed}/{nodes}/{scenario.name}/plan")
     stakes = random.choice(STAKES.get(nodes, ((1,) * nodes,)))
-    liar, lie = None, ""
+    liars: tuple[Liar, ...] = ()
     if scenario.lies:
         lie = scenario.lies[seed % len(scenario.lies)]
-        liar = random.choice(_possible_liars(stakes, lie))
-    honest = tuple(index for index in range(nodes) if index != liar)
+        liars = (Liar(random.choice(_possible_liars(stakes, lie)), lie),)
+    honest = tuple(index for index in range(nodes) if index not in [liar.index for liar in liars])
     faults_end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0] if scenario.families else CALM_MS
     incidents = draw_incidents(random, scenario.families, nodes, honest, faults_end_ms)
     weather = random.choices((NEAR, APART, FAR), (12, 6, 2))[0] if scenario.families else NEAR
     every_ms = random.choice((400, 700, 1_100))
     has_rest = bool(scenario.families) and random.random() < 0.4
-    return Plan(seed, scenario, stakes, liar, lie, weather, incidents, faults_end_ms, every_ms, has_rest)
+    return Plan(seed, scenario, stakes, liars, weather, incidents, faults_end_ms, every_ms, has_rest)
