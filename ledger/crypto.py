@@ -34,6 +34,7 @@ class Tag(Enum):
     PROPOSAL = b"farmgate/proposal/1"
     VOTE = b"farmgate/vote/1"
     CERTIFICATE = b"farmgate/certificate/1"
+    EVIDENCE = b"farmgate/evidence/1"
     EVENT = b"farmgate/event/1"
     EVENT_FIELD = b"farmgate/event-field/1"
     EVENT_IDENTITY = b"farmgate/event-identity/1"

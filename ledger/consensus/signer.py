@@ -4,7 +4,7 @@ The machine asks, the signer may refuse; whatever the machine believes, no two s
 leave here that no correct validator makes both. Every answer is a record that must be
 durable before the signature leaves the node.
 
-    S1  at most one proposal and one notarize hash an (epoch, view)
+    S1  at most one proposal and one notarize hash an (epoch, view); a proposal only in a view that it leads
     S2  never nullify and finalize in one view
     S3  finalize only with a held notarization of that hash
     S4  the record is synced before the bytes leave (the machine's `Persist` comes first)
@@ -25,7 +25,7 @@ from ledger.consensus.records import OwnProposal, OwnVote, Record, SignerFloor
 from ledger.crypto import KeyPair
 from ledger.errors import LedgerError
 from ledger.types import BlockId, ChainId, Epoch, PublicKey, View
-from ledger.validators import ValidatorSet
+from ledger.validators import ValidatorSet, leader
 from ledger.vote import (
     Certificate,
     Proposal,
@@ -237,6 +237,7 @@ class Signer:
             raise LedgerError("signer.after_nullify", f"view {proposal.view} was nullified by this key")
         signed = promises.proposal
         if signed is None:
+            self._check_turn(View(proposal.view))
             signed = SignedProposal(proposal, self._index, sign_proposal(self._key, proposal))
         if encode(signed.proposal) != encode(proposal):
             raise LedgerError(
@@ -254,6 +255,11 @@ class Signer:
             raise LedgerError("signer.other_epoch", f"epoch {epoch}, the epoch in force is {self._epoch}")
         if (epoch, view) <= self._floor:
             raise LedgerError("signer.below_floor", f"epoch {epoch}, view {view} is not above {self._floor}")
+
+    def _check_turn(self, view: View) -> None:
+        assert self._validators is not None, "the epoch in force has a set"
+        if leader(self._chain_id, self._epoch, view, self._validators) != self._index:
+            raise LedgerError("signer.out_of_turn", f"this key does not lead view {view}")
 
     def _check_promises(self, vote: Vote, promises: Promises) -> None:
         notarized, finalized = promises.notarized_hash, promises.finalized_hash

@@ -9,6 +9,7 @@ Source: docs/spec/consensus.md, rules T1-T4.
 
 from __future__ import annotations
 
+from ledger.evidence import vote_offence
 from ledger.types import BlockId, Stake, View
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, SignedVote, Vote, VoteKind
@@ -59,7 +60,7 @@ class Tally:
         """A vote of the same validator that no correct validator casts besides this one."""
         for kind in VoteKind:
             held = tally.votes[kind].get(signed.validator)
-            if held is not None and is_forbidden_pair(held.vote, signed.vote):
+            if held is not None and vote_offence(held.vote, signed.vote) is not None:
                 return held
         return None
 
@@ -97,13 +98,3 @@ class Tally:
 
     def __len__(self) -> int:
         return sum(len(votes) for tally in self._views.values() for votes in tally.votes.values())
-
-
-def is_forbidden_pair(first: Vote, second: Vote) -> bool:
-    """Whether no correct validator casts both in one view: what S1 and S2 keep a signer from."""
-    if (first.chain_id, first.epoch, first.view) != (second.chain_id, second.epoch, second.view):
-        return False
-    kinds = (first.kind, second.kind)
-    if VoteKind.NULLIFY in kinds:
-        return VoteKind.FINALIZE in kinds
-    return first.block_id != second.block_id

@@ -14,6 +14,7 @@ from contracts.provenance.history import ItemHistory
 from ledger.block import Block, Header, block_id, certificate_hash, transactions_root
 from ledger.codec import encode
 from ledger.crypto import Tag, key_pair, sign
+from ledger.evidence import evidence_id, evidence_of
 from ledger.genesis import Genesis, Parameters, chain_id, parameters_hash
 from ledger.members import Key, Node, NodeRole, Organisation, Role, Site
 from ledger.merkle import log
@@ -22,7 +23,16 @@ from ledger.transaction import TransactionBody, sign_transaction
 from ledger.transition import Quota, Replays
 from ledger.types import ChainId
 from ledger.validators import Validator, ValidatorSet, validators_hash
-from ledger.vote import Certificate, Proposal, SignedVote, Vote, VoteKind, sign_proposal, sign_vote
+from ledger.vote import (
+    Certificate,
+    Proposal,
+    SignedProposal,
+    SignedVote,
+    Vote,
+    VoteKind,
+    sign_proposal,
+    sign_vote,
+)
 
 SENDER, VOTER, NODE = (key_pair(bytes([number]) * 32) for number in (1, 2, 3))
 CHAIN = ChainId(bytes(range(32)))
@@ -49,6 +59,16 @@ PROPOSAL = Proposal(CHAIN, 0, 7, 5, BLOCK_ID)
 CERTIFICATE = Certificate(
     VOTES[VoteKind.FINALIZE], ((0, sign_vote(VOTER, VOTES[VoteKind.FINALIZE])), (127, bytes(64)))
 )
+SIGNED_VOTES = {kind: SignedVote(vote, 0, sign_vote(VOTER, vote)) for kind, vote in VOTES.items()}
+SIGNED_PROPOSALS = tuple(
+    SignedProposal(content, 0, sign_proposal(VOTER, content))
+    for content in (PROPOSAL, Proposal(CHAIN, 0, 7, 6, BLOCK_ID))
+)
+EVIDENCE = {
+    "conflicting votes": evidence_of(SIGNED_VOTES[VoteKind.NULLIFY], SIGNED_VOTES[VoteKind.FINALIZE]),
+    "conflicting proposals": evidence_of(*SIGNED_PROPOSALS),
+    "proposal out of turn": evidence_of(SIGNED_PROPOSALS[0], None),
+}
 RECEIPT = Receipt(bytes(32), Status.REFUSED, "notes.spoiled", "/arguments", b"", (b"e" * 32,))
 EVENT: dict[str, Any] = {
     "type": "ObjectEvent",
@@ -86,11 +106,13 @@ def samples() -> dict[str, dict[str, str]]:
         "key possession": {"signature": prove_possession(SENDER, CHAIN, "farm")},
         "handshake": {"signature": sign(NODE, Tag.HANDSHAKE, b"transcript")},
     }  # fmt: skip
+    for name, evidence in EVIDENCE.items():
+        made[name] = {"encoding": encode(evidence), "hash": evidence_id(evidence)}
     for kind, vote in VOTES.items():
         made[f"{kind.name.lower()} vote"] = {
             "encoding": encode(vote),
             "signature": sign_vote(VOTER, vote),
-            "signed": encode(SignedVote(vote, 0, sign_vote(VOTER, vote))),
+            "signed": encode(SIGNED_VOTES[kind]),
         }
     return {
         name: {part: data.hex() for part, data in sorted(parts.items())}

@@ -12,6 +12,7 @@ from contracts.provenance.history import ItemHistory
 from ledger.block import Block, Header
 from ledger.codec import decode
 from ledger.crypto import Tag
+from ledger.evidence import ConflictingProposals, ConflictingVotes, ProposalOutOfTurn
 from ledger.genesis import Genesis, Parameters
 from ledger.receipt import Receipt
 from ledger.transaction import SignedBody, TransactionBody
@@ -27,6 +28,9 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "block": Block,
     "proposal": Proposal,
     "certificate": Certificate,
+    "conflicting votes": ConflictingVotes,
+    "conflicting proposals": ConflictingProposals,
+    "proposal out of turn": ProposalOutOfTurn,
     "receipt": Receipt,
     "replay record": Replays,
     "quota record": Quota,
@@ -39,7 +43,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 }
 # Written out: a tag that changes makes every old signature void.
 TAGS = """
-certificate event event-field event-identity genesis handshake header key-possession leaders node
+certificate event event-field event-identity evidence genesis handshake header key-possession leaders node
 parameters proposal receipt transaction validators vote
 """.split()
 

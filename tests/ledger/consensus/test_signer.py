@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from ledger.codec import encode
 from ledger.consensus.records import OwnProposal, OwnVote, Record, SignerFloor, decode_record, encode_record
 from ledger.consensus.signer import Signer, first_record
-from ledger.consensus.tally import is_forbidden_pair
 from ledger.crypto import key_pair
 from ledger.errors import LedgerError
+from ledger.evidence import vote_offence
 from ledger.types import ChainId, Epoch, View
-from ledger.validators import Validator, ValidatorSet
+from ledger.validators import Validator, ValidatorSet, leader
 from ledger.vote import Certificate, Proposal, Vote, VoteKind, is_vote_signature, sign_vote
 
 CHAIN, OTHER_CHAIN = ChainId(b"c" * 32), ChainId(b"d" * 32)
@@ -24,6 +24,7 @@ GENERATION = b"g" * 16
 KEYS = [key_pair(bytes([index + 1]) * 32) for index in range(4)]
 VALIDATORS = ValidatorSet(tuple(Validator(key.public, 1, f"node{i}") for i, key in enumerate(KEYS)))
 A, B = b"a" * 32, b"b" * 32
+LED = [view for view in range(5, 12) if leader(CHAIN, EPOCH, View(view), VALIDATORS) == 0]
 START: tuple[Epoch, View] = (EPOCH, View(0))
 
 
@@ -51,7 +52,7 @@ def finalize(by: Signer, view: int = 5, block: bytes = A) -> OwnVote:
     return by.sign_vote(vote(VoteKind.FINALIZE, view, block), notarization(view, block))
 
 
-def proposal(view: int = 5, block: bytes = A) -> Proposal:
+def proposal(view: int = 7, block: bytes = A) -> Proposal:
     return Proposal(CHAIN, EPOCH, view, view - 1, block)
 
 
@@ -74,13 +75,21 @@ def test_s1_one_proposal_a_view() -> None:
     mine = signer()
     mine.sign_proposal(proposal())
     assert refusal_of(lambda: mine.sign_proposal(proposal(block=B))) == "signer.second_proposal"
-    mine.sign_proposal(proposal(view=6, block=B))
+    mine.sign_proposal(proposal(view=11, block=B))
+
+
+@pytest.mark.parametrize("view", [8, 9, 10])
+def test_s1_no_proposal_out_of_turn(view: int) -> None:
+    """S1: a proposal only in a view that this key leads: one out of turn would be evidence."""
+    assert LED == [7, 11]
+    assert refusal_of(lambda: signer().sign_proposal(proposal(view))) == "signer.out_of_turn"
 
 
 def test_s2_never_finalize_after_nullify() -> None:
     """S2: never nullify and finalize in one view; nor notarize or propose afresh after nullify."""
     mine = signer()
     mine.sign_vote(vote(VoteKind.NULLIFY))
+    mine.sign_vote(vote(VoteKind.NULLIFY, view=7))
     assert refusal_of(lambda: finalize(mine)) == "signer.after_nullify"
     assert refusal_of(lambda: mine.sign_vote(vote(VoteKind.NOTARIZE))) == "signer.after_nullify"
     assert refusal_of(lambda: mine.sign_proposal(proposal())) == "signer.after_nullify"
@@ -133,11 +142,11 @@ def test_s5_a_resend_is_the_identical_bytes() -> None:
     """S5: asking again gives the record of the first time, after a restart too."""
     mine = signer()
     first = [mine.sign_vote(vote(VoteKind.NOTARIZE)), finalize(mine)]
-    own = mine.sign_proposal(proposal(view=6))
+    own = mine.sign_proposal(proposal())
     again = signer([birth(), *first, own])
     assert [encode(record.signed) for record in first] == [encode(signed) for signed in again.votes()]
     assert again.sign_vote(vote(VoteKind.NOTARIZE)) == first[0]
-    assert again.sign_proposal(proposal(view=6)) == own
+    assert again.sign_proposal(proposal()) == own
 
 
 def test_s6_below_the_floor_nothing_is_signed_ever_again() -> None:
@@ -152,7 +161,7 @@ def test_s6_below_the_floor_nothing_is_signed_ever_again() -> None:
         assert (
             refusal_of(lambda again=again: again.sign_vote(vote(VoteKind.NULLIFY, 4))) == "signer.below_floor"
         )
-        assert refusal_of(lambda again=again: again.sign_proposal(proposal())) == "signer.below_floor"
+        assert refusal_of(lambda again=again: again.sign_proposal(proposal(3))) == "signer.below_floor"
         again.sign_vote(vote(VoteKind.NULLIFY, 6))
 
 
@@ -242,7 +251,7 @@ def test_no_sequence_of_requests_makes_a_forbidden_pair(
         except LedgerError:
             continue
     votes = [record.signed.vote for record in log if isinstance(record, OwnVote)]
-    assert not any(is_forbidden_pair(first, second) for first in votes for second in votes)
+    assert not any(vote_offence(first, second) for first in votes for second in votes)
     places = {
         (own.signed.proposal.view, own.signed.proposal.block_id)
         for own in log

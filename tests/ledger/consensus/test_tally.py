@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.consensus.tally import Tally, is_forbidden_pair
+from ledger.consensus.tally import Tally
+from ledger.evidence import vote_offence
 from ledger.types import View
 from ledger.vote import SignedVote, Vote, VoteKind
 from tests.ledger.consensus.lockstep import CHAIN, EPOCH, validator_set
@@ -67,7 +68,7 @@ def test_a_vote_counts_once() -> None:
 def test_forbidden_pairs_are_noticed(first: SignedVote, second: SignedVote, is_forbidden: bool) -> None:
     """The pairs that no correct validator signs in one view are evidence in either order; others are not."""
     for left, right in ((first, second), (second, first)):
-        assert is_forbidden_pair(left.vote, right.vote) is is_forbidden
+        assert (vote_offence(left.vote, right.vote) is not None) is is_forbidden
         tally = Tally(validator_set([1, 1, 1, 1]))
         assert tally.add(left) is None
         assert tally.add(right) == ((left, right) if is_forbidden else None)
