@@ -8,12 +8,11 @@ are no compute threads: one would make every signature check wait for the interp
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import OrderedDict
 from collections.abc import Generator
 from dataclasses import replace
 from enum import Enum
-from typing import Final, TypeVar
+from typing import Final
 
 from ledger.block import Block, block_id
 from ledger.errors import LedgerError
@@ -24,11 +23,9 @@ from ledger.transaction import Transaction, check_scope, decode_transaction, ver
 from ledger.transition import Execution, Rules, Tip, apply_block, check_size, execute, open_transaction
 from ledger.types import BlockId, ChainId, Height, TimeMs, TxId
 from node.event_index import entries_of
+from node.pace import Pace, Slices, sliced
 from node.store.stores import FinalizedBlock, Offload, Stores
 
-Result = TypeVar("Result")
-
-SLICE_SECONDS: Final = 0.004  # longest stretch of execution before the event loop gets a turn
 UNFINALIZED_BLOCKS_MAX: Final = 64  # executed and kept above the last final block
 OPENED_MAX: Final = 50_000  # transactions whose signature is known to be valid
 
@@ -51,7 +48,14 @@ class Executor:
     """State, blocks and mempool of one node."""
 
     def __init__(
-        self, genesis: Genesis, stores: Stores, rules: Rules, mempool: Mempool, tip: Tip, offload: Offload
+        self,
+        genesis: Genesis,
+        stores: Stores,
+        rules: Rules,
+        mempool: Mempool,
+        tip: Tip,
+        offload: Offload,
+        pace: Pace | None = None,
     ) -> None:
         self.genesis = genesis
         self.chain_id: ChainId = chain_id(genesis)
@@ -59,6 +63,7 @@ class Executor:
         self.rules = rules
         self.mempool = mempool
         self.committed = tip
+        self.pace = pace or Slices()
         self._offload = offload
         self._executions: OrderedDict[BlockId, Execution] = OrderedDict()
         self._opened: OrderedDict[bytes, Transaction] = OrderedDict()
@@ -142,7 +147,7 @@ class Executor:
             chosen = self._choose(tip)
             if not chosen and not may_be_empty:
                 return None
-            execution = await sliced(execute(tip, time_ms, last_certificate, chosen, self.rules))
+            execution = await sliced(execute(tip, time_ms, last_certificate, chosen, self.rules), self.pace)
             self._tip_in_force(parent)
             return self._keep(execution)
 
@@ -177,8 +182,8 @@ class Executor:
             tip = self._tip_in_force(parent)
             check_size(block.transactions, tip.parameters)
             try:
-                await sliced(self._open(block))
-                execution = await sliced(apply_block(tip, block, self.rules, self._opened))
+                await sliced(self._open(block), self.pace)
+                execution = await sliced(apply_block(tip, block, self.rules, self._opened), self.pace)
             except LedgerError:
                 self._tip_in_force(parent)  # it may have run on a state that moved meanwhile
                 raise
@@ -245,25 +250,3 @@ class Executor:
         """Let a child of the last final block stand on the store, which has taken in the layer below it."""
         if execution.block.header.parent_id == self.committed.id:
             execution.layer.rebase(self.stores.state)
-
-
-async def sliced(work: Generator[None, None, Result], slice_seconds: float = SLICE_SECONDS) -> Result:
-    """Run a generator to its value, giving the event loop a turn after each slice."""
-    until = time.monotonic() + slice_seconds
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # StopIteration.value is untyped
-        if time.monotonic() >= until:
-            await asyncio.sleep(0)
-            until = time.monotonic() + slice_seconds
-
-
-def drained(work: Generator[None, None, Result]) -> Result:
-    """Run a generator to its value without a pause: at the start, when nothing else runs yet."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]  # StopIteration.value is untyped

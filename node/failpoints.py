@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from contextvars import ContextVar
 from enum import Enum
 from typing import Final
 
@@ -93,4 +94,12 @@ class FailPoints:
 
 _of_process: Final = FailPoints()
 arm: Final = _of_process.arm
-hit: Final = _of_process.hit
+
+of_node: Final[ContextVar[FailPoints]] = ContextVar("failpoints", default=_of_process)
+"""Whose fail-points are passed: the process's own, or, where a process holds many nodes, those of the node
+whose tasks run in this context."""
+
+
+def hit(point: FailPoint) -> None:
+    """Pass a fail-point of the node that runs here."""
+    of_node.get().hit(point)

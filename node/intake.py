@@ -8,14 +8,13 @@ since whoever holds it gossips it until it is committed.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from ledger.errors import LedgerError
 from ledger.types import PublicKey, TxId
-from node.executor import SLICE_SECONDS, Executor, Submission
+from node.executor import Executor, Submission
 
 WAITING_MAX: Final = 20_000  # transactions of peers that were received and not looked at yet
 WAITING_BYTES_MAX: Final = 64 << 20  # of these: large ones must not fill memory where small ones would not
@@ -70,18 +69,19 @@ class Intake:
 
     async def run(self) -> None:
         """Admit what peers sent, a few milliseconds at a time; runs until cancelled."""
+        pace = self._executor.pace
         while True:
             await self._ready.wait()
-            until = time.monotonic() + SLICE_SECONDS
+            pace.begin()
             while self._waiting:
                 peer, raw = self._waiting.popleft()
                 self._waiting_bytes -= len(raw)
                 self._admit(peer, raw)
-                if time.monotonic() >= until:
+                if pace.is_over():
                     break
             if not self._waiting:
                 self._ready.clear()
-            await asyncio.sleep(0)
+            await pace.rest()
 
     def _admit(self, peer: PublicKey, raw: bytes) -> None:
         try:

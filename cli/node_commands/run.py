@@ -42,7 +42,7 @@ def run_command(
     stopped as told, 1 could not run or disagrees with its network, 75 its disk failed: look at the disk
     before it is started again.
     """
-    from node.assemble import run_node
+    from node.process import run_node
 
     flags: dict[str, Any] = {
         "name": name,

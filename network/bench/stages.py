@@ -19,7 +19,7 @@ from ledger.transition import Execution, Tip, execute
 from ledger.types import BlockId, TimeMs
 from ledger.validators import ValidatorSet
 from node.event_index import entries_of
-from node.executor import drained
+from node.pace import drained
 from node.store.memory import MemoryDatabase
 from node.store.stores import FinalizedBlock, Stores, fill_databases, stores_over
 

@@ -28,7 +28,12 @@ FRAMES_A_TURN: Final = 16  # a fast peer's megabyte, then the rest of the proces
 
 
 async def shake_hands(
-    channel: Channel, local: LocalNode, is_dialler: bool, find_node: FindNode, expected: PublicKey | None
+    channel: Channel,
+    local: LocalNode,
+    is_dialler: bool,
+    find_node: FindNode,
+    expected: PublicKey | None,
+    random_bytes: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Node:
     """The node at the other end of a new channel, proved.
 
@@ -36,7 +41,7 @@ async def shake_hands(
         LedgerError: the handshake failed; the other side was told the code.
         ChannelClosed: it hung up.
     """
-    nonce = secrets.token_bytes(NONCE_BYTES)
+    nonce = random_bytes(NONCE_BYTES)
     handshake = Handshake(local, nonce, is_dialler, channel.certificate, find_node, expected)
     assembler = Assembler()
     try:

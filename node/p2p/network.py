@@ -88,9 +88,8 @@ class Network:
         self._gone: dict[bytes, asyncio.Event] = {}  # set while there is no connection with a peer
         self._conduct = Conduct(self._is_validator, self._validators)
         own_key = local.identity.public_key
-        self._dialler = Dialler(
-            own_key, peers, self._attempt, self._until_gone, random_source or random.Random()
-        )
+        self._random = random_source or random.SystemRandom()
+        self._dialler = Dialler(own_key, peers, self._attempt, self._until_gone, self._random)
         self._tasks: asyncio.TaskGroup | None = None
         self._owner: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -219,7 +218,7 @@ class Network:
     async def _answer(self, channel: Channel) -> None:
         """Serve a channel that another node has opened."""
         try:
-            node = await shake_hands(channel, self._local, False, self._nodes.get, None)
+            node = await self._shake_hands(channel, False, None)
             connection = self._admit(channel, node, is_dialled=False)
         except (LedgerError, ChannelClosed) as failure:
             self.counters.refused[failure.code] += 1
@@ -251,7 +250,7 @@ class Network:
         """The handshake on a channel that we dialled; one at a time with each peer. Raises DialFailed."""
         self._greeting.add(node.public_key)
         try:
-            found = await shake_hands(channel, self._local, True, self._nodes.get, pinned)
+            found = await self._shake_hands(channel, True, pinned)
             greeted(found)
             return self._admit(channel, found, is_dialled=True)
         except (LedgerError, ChannelClosed) as failure:
@@ -260,6 +259,11 @@ class Network:
             raise DialFailed(failure.code, str(failure)) from None
         finally:
             self._greeting.discard(node.public_key)
+
+    async def _shake_hands(self, channel: Channel, is_dialler: bool, expected: PublicKey | None) -> Node:
+        return await shake_hands(
+            channel, self._local, is_dialler, self._nodes.get, expected, self._random.randbytes
+        )
 
     def _member_with(self, certificate: bytes, pinned: PublicKey | None) -> Node:
         for node in self._nodes.values():

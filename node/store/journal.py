@@ -21,7 +21,7 @@ import os
 import struct
 import threading
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -38,6 +38,8 @@ _RECORD_MAGIC: Final = b"\xf5\xa7\x1e\xc0"
 _FIELDS: Final = struct.Struct(">IQB")  # length, synced, kind
 _HEADER_BYTES: Final = len(_RECORD_MAGIC) + _FIELDS.size + 4
 _FRAME_BYTES: Final = _HEADER_BYTES + 4
+
+RandomBytes = Callable[[int], bytes]
 
 
 class Record(NamedTuple):
@@ -57,9 +59,17 @@ class Journal:
     """The log, open for appending by this process alone."""
 
     def __init__(
-        self, disk: Disk, path: Path, on_failure: OnFailure, salt: bytes, file: File, size: int
+        self,
+        disk: Disk,
+        path: Path,
+        on_failure: OnFailure,
+        random_bytes: RandomBytes,
+        salt: bytes,
+        file: File,
+        size: int,
     ) -> None:
         """Use `Journal.create` and `Journal.open`."""
+        self._random_bytes = random_bytes
         self._disk = disk
         self._path = path
         self._stop = FailStop(path, on_failure)
@@ -80,7 +90,12 @@ class Journal:
 
     @classmethod
     def open(
-        cls, disk: Disk, path: Path, *, on_failure: OnFailure = exit_process
+        cls,
+        disk: Disk,
+        path: Path,
+        *,
+        on_failure: OnFailure = exit_process,
+        random_bytes: RandomBytes = os.urandom,
     ) -> tuple[Journal, list[Record]]:
         """Read the log and open it for appending. A torn tail is cut off, durably, before this returns.
 
@@ -102,7 +117,7 @@ class Journal:
                 file.sync()
         except OSError as problem:
             raise StoreError("store.unreadable", path, str(problem)) from None
-        return cls(disk, path, on_failure, salt, file, end), records
+        return cls(disk, path, on_failure, random_bytes, salt, file, end), records
 
     @property
     def size_bytes(self) -> int:
@@ -144,7 +159,7 @@ class Journal:
             StoreFailed: only where the process was told not to end.
         """
         self._stop.check()
-        salt = os.urandom(_SALT_BYTES)
+        salt = self._random_bytes(_SALT_BYTES)
         data = _whole(records, salt)
         try:
             replace_file(self._disk, self._path, data)

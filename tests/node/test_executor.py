@@ -9,13 +9,15 @@ import pytest
 
 import ledger.transition as transition_module
 import node.executor as executor_module
+import node.pace as pace_module
 from ledger.block import Block, block_id
 from ledger.codec import encode
 from ledger.errors import LedgerError
 from ledger.mempool import Mempool
 from ledger.transaction import SignedBody, Transaction
 from ledger.types import ChainId, Height, TxId
-from node.executor import Submission, Superseded, drained, sliced
+from node.executor import Submission, Superseded
+from node.pace import Slices, drained, sliced
 from tests.ledger.chain import note_key
 from tests.ledger.refusals import code_of
 from tests.node.room import Room
@@ -30,7 +32,7 @@ async def turns(count: int = 20) -> None:
 @pytest.fixture
 def interruptible(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others get a turn after each transaction of a block, however fast it runs."""
-    monkeypatch.setattr(executor_module, "sliced", lambda work: sliced(work, slice_seconds=0))
+    monkeypatch.setattr(pace_module, "SLICE_SECONDS", 0)
 
 
 # --- the door ------------------------------------------------------------------------
@@ -433,7 +435,7 @@ async def test_long_work_gives_the_event_loop_its_turns() -> None:
             await asyncio.sleep(0)
 
     task = asyncio.create_task(other())
-    assert await sliced(counting(50), slice_seconds=0) == 50
+    assert await sliced(counting(50), Slices(0)) == 50
     task.cancel()
     assert others >= 50
 
@@ -443,7 +445,7 @@ async def test_short_work_is_not_interrupted() -> None:
     ran = []
     task = asyncio.create_task(turns())
     task.add_done_callback(lambda _: ran.append(1))
-    assert await sliced(counting(50), slice_seconds=3600) == 50
+    assert await sliced(counting(50), Slices(3600)) == 50
     assert drained(counting(3)) == 3
     assert ran == []
     await task

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import LedgerError
-from node.failpoints import DESCRIPTIONS, PASSES_MAX, FailPoint, FailPoints
+from node.failpoints import DESCRIPTIONS, PASSES_MAX, FailPoint, FailPoints, hit, of_node
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,3 +81,21 @@ def test_every_point_is_described_and_in_the_reference() -> None:
     text = (ROOT / "docs" / "reference" / "failpoints.md").read_text("utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| `")]
     assert rows == [f"| `{point.value}` | {DESCRIPTIONS[point]} |" for point in FailPoint]
+
+
+def test_nodes_of_one_process_pass_their_own_points() -> None:
+    """A point is that of the context in which a node's tasks run; everything else passes the process's."""
+    died: list[str] = []
+    contexts = {}
+    for name in ("anna", "bert"):
+        points = FailPoints()
+        points.arm("before-block-save", is_test_network=True, die=lambda name=name: died.append(name))  # type: ignore[misc]
+        contexts[name] = copy_context()
+        contexts[name].run(of_node.set, points)
+    hit(FailPoint.BEFORE_BLOCK_SAVE)
+    assert died == []
+    contexts["bert"].run(hit, FailPoint.BEFORE_BLOCK_SAVE)
+    assert died == ["bert"]
+    contexts["bert"].run(hit, FailPoint.BEFORE_BLOCK_SAVE)
+    contexts["anna"].run(hit, FailPoint.BEFORE_BLOCK_SAVE)
+    assert died == ["bert", "anna"]

@@ -13,6 +13,7 @@ from ledger.transaction import SignedBody
 from ledger.types import ChainId, PublicKey, TxId
 from node.executor import Submission
 from node.intake import Intake, is_excusable
+from node.pace import Slices
 from tests.ledger.refusals import code_of
 from tests.node.room import Room
 
@@ -132,10 +133,10 @@ async def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -
     assert len(door.admitted) == 3
 
 
-async def test_others_get_their_turn_while_a_long_batch_is_admitted(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_others_get_their_turn_while_a_long_batch_is_admitted() -> None:
     """With slices of no length one transaction a turn is looked at."""
-    monkeypatch.setattr(intake_module, "SLICE_SECONDS", 0)
     door = Door()
+    door.room.executor.pace = Slices(0)
     door.intake.receive(PEER, [door.room.transaction(nonce).raw for nonce in range(20)])
     task = asyncio.create_task(door.intake.run())
     left = []

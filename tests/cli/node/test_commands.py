@@ -243,7 +243,7 @@ def test_run_gives_the_node_its_settings(
 ) -> None:
     """What `--set` and the flags say reaches the node by key and type; its exit code is the command's."""
     given: list[Any] = []
-    monkeypatch.setattr("node.assemble.run_node", lambda *arguments: given.append(arguments) or 1)
+    monkeypatch.setattr("node.process.run_node", lambda *arguments: given.append(arguments) or 1)
     settings = (
         "--set",
         "mempool.transactions_max=5",

@@ -1,0 +1,190 @@
+"""The process of one node: its home, this machine's clocks, disk and sockets, signals, and the interfaces.
+
+Order of a start: settings, genesis, lock, stores, keys, the node's parts (`node.assemble`), then the
+interfaces, the peer network and consensus. A stop goes the other way, within five seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from ledger.block import Header
+from ledger.crypto import KeyPair
+from ledger.errors import LedgerError
+from ledger.genesis import Genesis, chain_id
+from ledger.mempool import Mempool
+from node import failpoints
+from node.api.context import Api
+from node.api.context import Settings as ApiSettings
+from node.api.metrics import Metrics
+from node.api.server import HttpInterfaces, Listen
+from node.assemble import Disk, Keys, Options, RunningNode, World
+from node.clock import VARIABLE as CLOCK_VARIABLE
+from node.clock import SystemClock, clock_offset_ms
+from node.config import load_config
+from node.driver import NodeHalted
+from node.event_index import EventIndex
+from node.founding import host_generation
+from node.genesis_file import read_genesis
+from node.home import Home, HomeLock, SpaceVerdict, judge_space, read_space
+from node.keys import KeyName, read_key, read_seed
+from node.logging import Form, configure
+from node.network_metrics import NetworkCollector
+from node.new_home import CERTIFICATE_FILE
+from node.p2p.counters import Counters
+from node.p2p.identity import load_identity
+from node.p2p.tls import Members
+from node.p2p.websocket import WebSocketTransport
+from node.pace import Slices
+from node.settings import Config, parse_address
+from node.store.disk import LocalDisk
+from node.store.failure import StoreError
+from node.store.journal import Journal
+from node.store.offload import DiskThread
+from node.store.stores import open_stores
+
+SPACE_SECONDS: Final = 5.0
+FAILED_EXIT: Final = 1
+
+
+def run_node(home: Path, overrides: Mapping[str, Any]) -> int:
+    """Run the node of a home until it is told to stop; answers the process's exit code.
+
+    Args:
+        home: what `ledger-node init` or `join` made.
+        overrides: settings by dotted key, as flags gave them.
+    """
+    try:
+        import uvloop  # only a running node needs it
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(Home(home), overrides))
+    except (LedgerError, StoreError, NodeHalted, OSError) as problem:
+        sys.stderr.write(f"ledger-node: {problem}\n")
+        return FAILED_EXIT
+    return 0
+
+
+async def _run(home: Home, overrides: Mapping[str, Any]) -> None:
+    config = load_config(home.settings, os.environ, overrides)
+    configure(config.log.level, Form(config.log.form))
+    genesis = read_genesis(home.genesis)
+    failpoints.arm(os.environ.get(failpoints.VARIABLE, ""), is_test_network=genesis.is_test_network)
+    with HomeLock(home):
+        node = NodeProcess(home, config, genesis)
+        try:
+            await node.run()
+        finally:
+            node.close()
+
+
+class NodeProcess:
+    """A node with its home and its interfaces."""
+
+    def __init__(self, home: Home, config: Config, genesis: Genesis) -> None:
+        self._home = home
+        self._config = config
+        self._limits = config.space_limits(is_test_network=genesis.is_test_network)
+        offset = clock_offset_ms(os.environ.get(CLOCK_VARIABLE, ""), is_test_network=genesis.is_test_network)
+        self._clock = SystemClock(offset)
+        self._metrics = Metrics()
+        self._thread = DiskThread()
+        self._disk = _open_disk(home, config, genesis, self._thread)
+        keys = _read_keys(home)
+        counters = Counters()
+        self._metrics.registry.register(NetworkCollector(counters))
+        wire = WebSocketTransport(Members(keys.identity, ()), *parse_address(config.p2p.listen), counters)
+        self._node = RunningNode(
+            genesis,
+            keys,
+            self._disk,
+            World(self._clock, Slices(), wire, counters),
+            Options(
+                config.name,
+                config.peers,
+                Mempool(config.mempool.transactions_max, config.mempool.bytes_max),
+                self._on_block,
+            ),
+        )
+        self._interfaces = HttpInterfaces(self._api())
+
+    def _api(self) -> Api:
+        api = self._config.api
+        settings = ApiSettings(
+            hosts=api.hosts,
+            is_read_open=api.is_read_open,
+            requests_at_once_max=api.requests_at_once_max,
+            connections_max=api.connections_max,
+            connections_of_client_max=api.connections_of_client_max,
+            requests_per_second=api.requests_per_second,
+            requests_burst=api.requests_burst,
+        )
+        events = EventIndex(self._node.stores.state.index_scan)
+        return Api(
+            self._node.site, events, self._home.root, self._metrics, settings, now_ms=self._clock.wall_ms
+        )
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; raises what made the node fail."""
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        await self._interfaces.start(
+            Listen(*parse_address(self._config.api.listen)), Listen(*parse_address(self._config.admin.listen))
+        )
+        await self._node.start()
+        try:
+            await self._node.run(space=self._watch_space(), stop=stopping.wait())
+        finally:
+            await self._interfaces.stop()
+            await self._node.stop()
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._thread.close()
+        self._disk.close()
+
+    def _on_block(self, header: Header) -> None:
+        self._metrics.observe_block(header, self._clock.wall_ms())
+
+    async def _watch_space(self) -> None:
+        while True:
+            self._node.site.space = judge_space(read_space(self._home.data), self._limits)
+            if self._node.site.space is SpaceVerdict.STOP_VOTING:
+                self._node.pause()
+            else:
+                self._node.resume()
+            await asyncio.sleep(SPACE_SECONDS)
+
+
+def _open_disk(home: Home, config: Config, genesis: Genesis, thread: DiskThread) -> Disk:
+    stores = open_stores(
+        home.data,
+        chain_id(genesis),
+        sizes=config.level_sizes,
+        value_cache_bytes=config.store.value_cache_bytes,
+    )
+    journal, entries = Journal.open(LocalDisk(), home.consensus_log)
+    return Disk(stores, journal, entries, thread.run)
+
+
+def _read_keys(home: Home) -> Keys:
+    """The keys of a home; only a validator's and a gateway's may be missing."""
+
+    def optional(name: KeyName) -> KeyPair | None:
+        return read_key(home.keys, name) if (home.keys / name.value).exists() else None
+
+    certificate = (home.tls / CERTIFICATE_FILE).read_bytes()
+    return Keys(
+        load_identity(read_seed(home.keys / KeyName.NODE.value), certificate),
+        optional(KeyName.VALIDATOR),
+        host_generation(home),
+        optional(KeyName.GATEWAY),
+    )
