@@ -21,7 +21,6 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from contracts import membership
 from contracts.runtime import CoreRules
 from ledger.codec import encode
 from ledger.consensus.records import encode_record
@@ -125,14 +124,7 @@ async def _fill(home: Home, profile: Path, events: int) -> None:
         transactions = [each.transaction for each in islice(made, min(BLOCK_TRANSACTIONS, left))]
         left -= len(transactions)
         head = stores.state.head
-        tip = Tip(
-            head.header,
-            BlockId(head.block_id),
-            stores.state,
-            head.history,
-            genesis.parameters,
-            membership.validators(stores.state),
-        )
+        tip = Tip.restored(head.header, BlockId(head.block_id), stores.state, head.history)
         run = drained(execute(tip, TimeMs(head.header.time_ms + 1), certificate, transactions, rules))
         vote = Vote(chain, 0, run.tip.header.height, VoteKind.FINALIZE, run.tip.id)
         certificate = encode(Certificate(vote, ((0, sign_vote(voter, vote)),)))

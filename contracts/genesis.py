@@ -12,6 +12,7 @@ from typing import Final
 from contracts import membership
 from contracts.epcis.identifiers import canonical_id
 from ledger.block import HEADER_VERSION, PROTOCOL_VERSION, Header, certificate_hash, transactions_root
+from ledger.epoch import FIRST_EPOCH, EpochStart, begin_epoch
 from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id, check_genesis, parameters_hash
 from ledger.merkle import log
@@ -36,7 +37,7 @@ def genesis_block(genesis: Genesis) -> tuple[Header, Mapping[bytes, bytes]]:
         version=HEADER_VERSION,
         chain_id=chain_id(genesis),
         height=0,
-        epoch=0,
+        epoch=FIRST_EPOCH,
         parent_id=ZERO_HASH,
         time_ms=genesis.time_ms,
         transactions_root=transactions_root(()),
@@ -63,8 +64,8 @@ def genesis_writes(genesis: Genesis) -> dict[bytes, bytes]:
             none, or `genesis.site_not_canonical`: events name places in their canonical form.
     """
     state = Overlay(_Nothing())
-    membership.record_validators(state, ValidatorSet(genesis.validators))
-    membership.PARAMETERS.put(state, b"", genesis.parameters)
+    start = EpochStart(FIRST_EPOCH, 0, genesis.time_ms)
+    begin_epoch(state, start, ValidatorSet(genesis.validators), genesis.parameters)
     for organisation in genesis.organisations:
         membership.record_organisation(state, organisation)
     for key in genesis.keys:

@@ -13,8 +13,8 @@ from msgspec import Meta
 
 from contracts import authority
 from ledger.codec import Canonical
+from ledger.epoch import validators_in_force
 from ledger.errors import LedgerError
-from ledger.genesis import Parameters
 from ledger.members import (
     KEYS,
     KEYS_MAX,
@@ -34,8 +34,7 @@ from ledger.members import (
     Uri,
 )
 from ledger.state import Overlay, StateView, Table
-from ledger.types import VALIDATORS_MAX, Bytes32, Counter, Name
-from ledger.validators import Validator, ValidatorSet
+from ledger.types import Bytes32, Counter, Name
 
 ORGANISATIONS_MAX: Final = 100_000  # of one chain: every farm of a country's region, with room
 CHAIN_NODES_MAX: Final = 4096  # as many as NodeList holds
@@ -71,12 +70,6 @@ class NodeName(Canonical):
     public_key: Bytes32
 
 
-class ValidatorList(Canonical):
-    """The validators of the epoch, in the order that gives each its index."""
-
-    validators: Annotated[tuple[Validator, ...], Meta(min_length=1, max_length=VALIDATORS_MAX)]
-
-
 ORGANISATION_COUNT: Final = Table(NAMESPACE, b"organisation-count", Count)  # one record, key: empty
 ORGANISATION_LIST: Final = Table(NAMESPACE, b"organisation-list", OrganisationName)  # key: number, 4 bytes
 SITE_COUNTS: Final = Table(NAMESPACE, b"site-count", Count)  # key: organisation
@@ -84,8 +77,6 @@ SITE_LISTS: Final = Table(NAMESPACE, b"site-list", SiteName)  # key: organisatio
 KEY_LISTS: Final = Table(NAMESPACE, b"keys", KeyList)  # key: organisation
 NODE_COUNTS: Final = Table(NAMESPACE, b"node-count", Count)  # key: organisation
 NODE_NAMES: Final = Table(NAMESPACE, b"node-name", NodeName)  # key: name
-VALIDATORS: Final = Table("ledger", b"validators", ValidatorList)  # one record, key: empty
-PARAMETERS: Final = Table("ledger", b"parameters", Parameters)  # one record, key: empty
 
 
 # --- organisations ------------------------------------------------------------
@@ -215,30 +206,7 @@ def forget_node(state: Overlay, node: Node) -> None:
 
 def is_validating(state: StateView, node: str) -> bool:
     """Whether a validator of this epoch runs on the node of this name."""
-    listed = VALIDATORS.get(state, b"")
-    return listed is not None and any(validator.node == node for validator in listed.validators)
-
-
-# --- what governs the chain ------------------------------------------------------
-
-
-def record_validators(state: Overlay, validators: ValidatorSet) -> None:
-    """Write the set that votes."""
-    VALIDATORS.put(state, b"", ValidatorList(validators.validators))
-
-
-def validators(state: StateView) -> ValidatorSet:
-    """The set that votes. Every chain has one from block 0 on."""
-    listed = VALIDATORS.get(state, b"")
-    assert listed is not None, "genesis writes the validators"
-    return ValidatorSet(listed.validators)
-
-
-def parameters(state: StateView) -> Parameters:
-    """What the consortium chose. Every chain has them from block 0 on."""
-    chosen = PARAMETERS.get(state, b"")
-    assert chosen is not None, "genesis writes the parameters"
-    return chosen
+    return any(validator.node == node for validator in validators_in_force(state).validators)
 
 
 # --- lists ---------------------------------------------------------------------

@@ -15,12 +15,15 @@ from contracts.arguments import Field, decode_arguments, fields
 from contracts.method import Method
 from contracts.provenance import capture
 from ledger.codec import Canonical
+from ledger.epoch import EpochStart, parameters_in_force, validators_in_force
 from ledger.errors import LedgerError
+from ledger.genesis import Parameters
 from ledger.members import Key, Role
 from ledger.state import Overlay
 from ledger.transaction import Transaction, TransactionBody
 from ledger.transition import Call, Outcome
 from ledger.types import RESULT_BYTES_MAX
+from ledger.validators import ValidatorSet
 
 CORE_METHODS: Final[tuple[Method[Any], ...]] = (
     *organisations.METHODS,
@@ -72,6 +75,13 @@ class CoreRules:
                 "result.too_large", f"{len(outcome.result)} bytes, at most {RESULT_BYTES_MAX} are allowed"
             )
         return outcome
+
+    def begin_block(self, signers: Sequence[int], state: Overlay) -> None:
+        """Nothing is counted yet."""
+
+    def end_epoch(self, closing: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
+        """The next epoch is governed as this one was."""
+        return validators_in_force(state), parameters_in_force(state)
 
     def method(self, body: TransactionBody) -> Method[Any]:
         """The method that a transaction names.

@@ -19,17 +19,37 @@ from ledger.members import Key, Node, NodeRole, Organisation, Site, Title
 from ledger.types import (
     BLOCK_BYTES_MAX,
     BLOCK_TRANSACTIONS_MAX,
+    EPOCHS_KEPT_MAX,
     VALIDATORS_MAX,
     ChainId,
     Counter,
     Hash,
     Name,
+    StakeUnits,
 )
 from ledger.validators import Validator, ValidatorSet
 
 GENESIS_VERSION: Final = 1
 REPLAY_WINDOW_BLOCKS: Final = 600
 QUOTA_UNITS_PER_WINDOW: Final = 8 << 30  # bytes: eight GiB a window stops a runaway script, not a harvest
+
+
+Permille = Annotated[int, Meta(ge=0, le=1000)]
+Epochs = Annotated[int, Meta(ge=1, le=EPOCHS_KEPT_MAX)]
+
+
+class StakingParameters(Canonical):
+    """What the consortium chose for its stake. A permille counts thousandths."""
+
+    reward_units: StakeUnits = 0  # new units for the organisation of each validator that attended an epoch
+    equivocation_penalty_permille: Permille = 1000  # of all that stands behind a key that signed twice
+    absence_penalty_permille: Permille = 0  # of what a validator has bonded when it is jailed for absence
+    attendance_min_permille: Permille = 100  # who signed fewer of an epoch's certificates was absent
+    attendance_certificates_min: Counter = 5  # an epoch with fewer says nothing about absence
+    absence_epochs: Epochs = 3  # absent so many in a row: jailed
+    jail_epochs: Epochs = 6  # how long, before the organisation may ask for the way back
+    evidence_epochs: Epochs = 144  # how long a fault can be reported: a day of idle epochs
+    unbonding_epochs: Epochs = 144  # how long units stay slashable after they have left the set
 
 
 class Parameters(Canonical):
@@ -41,6 +61,7 @@ class Parameters(Canonical):
     quota_units_per_window: Counter = QUOTA_UNITS_PER_WINDOW
     event_time_skew_ms: Counter = 600_000  # how far in the future of block time an event may lie unflagged
     consensus: ConsensusParameters = ConsensusParameters()
+    staking: StakingParameters = StakingParameters()
 
 
 class Genesis(Canonical):
@@ -74,14 +95,15 @@ def check_genesis(genesis: Genesis) -> None:
 
     Raises:
         LedgerError: `genesis.version`, `genesis.duplicate`, `genesis.unknown_organisation`,
-            `genesis.no_validator_node`, `parameters.consensus`, `key.invalid`, or what the
-            validator set refuses.
+            `genesis.no_validator_node`, `parameters.consensus`, `parameters.staking`,
+            `key.invalid`, or what the validator set refuses.
     """
     if genesis.version != GENESIS_VERSION:
         raise LedgerError(
             "genesis.version", f"version {genesis.version}, this release knows {GENESIS_VERSION}"
         )
     check_parameters(genesis.parameters.consensus)
+    check_staking(genesis.parameters.staking)
     _check_owners(genesis)
     _check_validators(genesis)
     public_keys = [
@@ -91,6 +113,20 @@ def check_genesis(genesis: Genesis) -> None:
     ]
     for public_key in public_keys:
         check_public_key(public_key)
+
+
+def check_staking(parameters: StakingParameters) -> None:
+    """Refuse a delay that would let units go while their fault can still be reported.
+
+    Raises:
+        LedgerError: `parameters.staking`.
+    """
+    if parameters.unbonding_epochs < parameters.evidence_epochs:
+        raise LedgerError(
+            "parameters.staking",
+            f"unbonding_epochs {parameters.unbonding_epochs} is below evidence_epochs "
+            f"{parameters.evidence_epochs}",
+        )
 
 
 def _check_owners(genesis: Genesis) -> None:

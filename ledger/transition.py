@@ -4,7 +4,7 @@
 compare the header that follows with the header that came. A proposer and a verifier run the
 same `execution`, so a proposer checks its own block by building it.
 
-Source: docs/spec/ledger.md, rules X1-X9.
+Source: docs/spec/ledger.md, rules X1-X13.
 """
 
 from __future__ import annotations
@@ -23,8 +23,17 @@ from ledger.block import (
     transactions_root,
 )
 from ledger.codec import Canonical, decode
+from ledger.epoch import (
+    EpochStart,
+    begin_epoch,
+    epoch_in_force,
+    is_last_block,
+    parameters_in_force,
+    validators_in_force,
+    validators_of,
+)
 from ledger.errors import LedgerError
-from ledger.genesis import Parameters
+from ledger.genesis import Parameters, parameters_hash
 from ledger.members import Key, key_in_force
 from ledger.merkle import log
 from ledger.receipt import Receipt, Status, receipt_bytes
@@ -75,11 +84,25 @@ class Rules(Protocol):
     def execute(self, call: Call, transaction: Transaction, state: Overlay) -> Outcome:
         """Run the method; a LedgerError refuses the transaction and drops its writes."""
 
+    def begin_block(self, signers: Sequence[int], state: Overlay) -> None:
+        """Count who signed the parent's certificate, by index in the set; before any transaction runs.
+
+        Not called where there is no certificate, nor where the parent is of another epoch.
+        """
+
+    def end_epoch(self, closing: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
+        """Settle an epoch after the transactions of its last block; answers what governs the next one.
+
+        It can't refuse: the block would be invalid for ever, and with it every chain that reaches it.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class Tip:
     """A block that others may follow: its header, the world after it, and what governs its children.
 
+    `epoch`, `validators` and `parameters` are those of its children: another epoch's than its own where
+    it is the last block of one. `voters` is the set of its own epoch, which signs its certificates.
     `history` is the frontier over the ids of all headers up to and with this one.
     """
 
@@ -89,6 +112,17 @@ class Tip:
     history: log.Frontier
     parameters: Parameters
     validators: ValidatorSet
+    epoch: EpochStart
+    voters: ValidatorSet
+
+    @classmethod
+    def restored(cls, header: Header, identifier: BlockId, world: World, history: log.Frontier) -> Tip:
+        """The tip of a block whose world is stored: what governs its children stands in that world."""
+        epoch, validators = epoch_in_force(world), validators_in_force(world)
+        voters = validators if header.epoch == epoch.epoch else validators_of(world, header.epoch)
+        assert voters is not None, "the set of an epoch outlives the last block of it"
+        parameters = parameters_in_force(world)
+        return cls(header, identifier, world, history, parameters, validators, epoch, voters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +172,9 @@ def execute(
     raws = tuple(transaction.raw for transaction in transactions)
     check_size(raws, tip.parameters)
     overlay = Overlay(tip.world)
+    signers = _signers(tip, last_certificate)
+    if signers:
+        rules.begin_block(signers, overlay)
     quotas = Quotas(tip.parameters)
     ids: dict[TxId, None] = {}
     receipts = []
@@ -151,13 +188,14 @@ def execute(
         yield
     quotas.write(overlay)
     REPLAYS.put(overlay, replay_slot(height, tip.parameters), Replays(height, tuple(ids)))
+    epoch, validators, parameters = _governing(tip, height, time_ms, overlay, rules)
     layer = Layer(tip.world, overlay.writes, frozenset(ids))
     events = [commitment for receipt in receipts for commitment in receipt.events]
     header = Header(
         version=HEADER_VERSION,
         chain_id=tip.header.chain_id,
         height=height,
-        epoch=tip.header.epoch,
+        epoch=tip.epoch.epoch,
         parent_id=tip.id,
         time_ms=time_ms,
         transactions_root=transactions_root(raws),
@@ -166,8 +204,8 @@ def execute(
         state_root=layer.update.root,
         history_root=tip.history.root(),
         validators_hash=tip.header.next_validators_hash,
-        next_validators_hash=validators_hash(tip.validators),
-        parameters_hash=tip.header.parameters_hash,
+        next_validators_hash=validators_hash(validators),
+        parameters_hash=parameters_hash(tip.parameters),
         last_certificate_hash=certificate_hash(last_certificate),
         transaction_count=len(raws),
         event_count=len(events),
@@ -179,8 +217,10 @@ def execute(
         id=block_id(header),
         world=layer,
         history=tip.history.append(log.leaf_hash(block_id(header))),
-        parameters=tip.parameters,
-        validators=tip.validators,
+        parameters=parameters,
+        validators=validators,
+        epoch=epoch,
+        voters=tip.validators,
     )
     return Execution(block, next_tip, layer, tuple(transactions), tuple(receipts))
 
@@ -209,6 +249,28 @@ def _run(
     return Receipt(transaction.id, outcome.status, "", "", outcome.result, outcome.events)
 
 
+def _signers(tip: Tip, last_certificate: bytes) -> tuple[int, ...]:
+    """Who signed the parent's certificate, by index; nobody where it is of another epoch, or block 0."""
+    if not last_certificate or tip.header.epoch != tip.epoch.epoch:
+        return ()
+    certificate = decode(last_certificate, Certificate, CERTIFICATE_BYTES_MAX)
+    return tuple(index for index, _ in certificate.signatures)
+
+
+def _governing(
+    tip: Tip, height: Height, time_ms: TimeMs, state: Overlay, rules: Rules
+) -> tuple[EpochStart, ValidatorSet, Parameters]:
+    """What governs the children of the block that is being made; after a last block, the rules say."""
+    if not is_last_block(tip.epoch, height, time_ms, tip.parameters.consensus):
+        return tip.epoch, tip.validators, tip.parameters
+    validators, parameters = rules.end_epoch(tip.epoch, state)
+    window = parameters.replay_window_blocks
+    assert window == tip.parameters.replay_window_blocks, "the ring of replays keeps its size"
+    start = EpochStart(tip.epoch.epoch + 1, height, time_ms)
+    begin_epoch(state, start, validators, parameters)
+    return start, validators, parameters
+
+
 # --- checks -------------------------------------------------------------------
 
 
@@ -233,7 +295,7 @@ def check_place(tip: Tip, block: Block) -> None:
     certificate = decode(block.last_certificate, Certificate, CERTIFICATE_BYTES_MAX)
     if certificate.block_id != tip.id:
         raise LedgerError("block.wrong_certificate", "the certificate is not the parent's")
-    verify_certificate(certificate, ChainId(tip.header.chain_id), Epoch(tip.header.epoch), tip.validators)
+    verify_certificate(certificate, ChainId(tip.header.chain_id), Epoch(tip.header.epoch), tip.voters)
 
 
 def open_transaction(raw: bytes, opened: Mapping[bytes, Transaction]) -> Transaction:

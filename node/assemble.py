@@ -14,7 +14,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from contracts import membership
 from contracts.genesis import genesis_block
 from contracts.runtime import CoreRules
 from ledger.block import Header, block_id
@@ -116,7 +115,7 @@ class RunningNode:
         self._clock, self._on_block = world.clock, options.on_block
         self.stores = disk.stores
         rules = CoreRules()
-        tip = _recover(disk.stores, genesis, rules)
+        tip = _recover(disk.stores, rules)
         chain = chain_id(genesis)
         self._executor = Executor(genesis, disk.stores, rules, options.mempool, tip, disk.offload, world.pace)
         self._log = ConsensusLog(disk.journal, disk.entries, disk.offload)
@@ -245,7 +244,7 @@ class RunningNode:
         self._catch_up.aim(behind)
 
 
-def _recover(stores: Stores, genesis: Genesis, rules: Rules) -> Tip:
+def _recover(stores: Stores, rules: Rules) -> Tip:
     """The tip of the last final block, its state caught up with the blocks that are stored.
 
     Raises:
@@ -258,7 +257,7 @@ def _recover(stores: Stores, genesis: Genesis, rules: Rules) -> Tip:
             f"blocks {gap.refetch.start} to {gap.refetch.stop - 1} are missing below the state: "
             "move data/ away and run `ledger-node join` to fetch them again",
         )
-    tip = _stored_tip(stores, genesis)
+    tip = _stored_tip(stores)
     for height in gap.replay:
         block = stores.blocks.block(Height(height))
         assert block is not None, "the gap names stored blocks"
@@ -267,20 +266,13 @@ def _recover(stores: Stores, genesis: Genesis, rules: Rules) -> Tip:
             execution,
             entries_of(height, block.header.time_ms, execution.transactions, execution.receipts),
         )
-        tip = _stored_tip(stores, genesis)
+        tip = _stored_tip(stores)
     return tip
 
 
-def _stored_tip(stores: Stores, genesis: Genesis) -> Tip:
+def _stored_tip(stores: Stores) -> Tip:
     head = stores.state.head
-    return Tip(
-        head.header,
-        BlockId(head.block_id),
-        stores.state,
-        head.history,
-        genesis.parameters,
-        membership.validators(stores.state),
-    )
+    return Tip.restored(head.header, BlockId(head.block_id), stores.state, head.history)
 
 
 def _own_record(name: str, nodes: Sequence[Node], identity: NodeIdentity) -> Node:

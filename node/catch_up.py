@@ -138,7 +138,7 @@ class CatchUp:
         """
         tip = self._executor.committed
         finalization = decode(page.finalization, Certificate, CERTIFICATE_BYTES_MAX)
-        verify_certificate(finalization, self._executor.chain_id, Epoch(tip.header.epoch), tip.validators)
+        verify_certificate(finalization, self._executor.chain_id, Epoch(tip.epoch.epoch), tip.validators)
         blocks = [decode_block(data) for data in page.blocks]
         ids = [block_id(block.header) for block in blocks]
         if finalization.kind is not VoteKind.FINALIZE or finalization.block_id != ids[-1]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from ledger.crypto import KeyPair
+from ledger.epoch import validators_of
 from ledger.errors import LedgerError
 from ledger.genesis import Genesis
 from ledger.members import NODES, Node, NodeRole, nodes_in_force
@@ -149,10 +150,17 @@ class Site:
         return self._executor.stores.blocks.height_of(block_id)
 
     def validators(self, height: Height) -> ValidatorSet | None:
-        """The validators that voted on the block at `height`, or will vote on the next."""
-        if height > self._executor.committed.header.height + 1:
+        """The validators that voted on the block at `height`, or will vote on the next.
+
+        None also where its epoch is older than the evidence period.
+        """
+        tip = self._executor.committed
+        if height == tip.header.height + 1:
+            return tip.validators
+        header = self._executor.stores.blocks.header(height)
+        if header is None or height > tip.header.height:
             return None
-        return self._executor.committed.validators
+        return tip.voters if header.epoch == tip.header.epoch else validators_of(tip.world, header.epoch)
 
     def gateway(self) -> KeyPair | None:
         """The organisation's gateway key, where this node holds one."""

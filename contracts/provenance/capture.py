@@ -11,7 +11,6 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from contracts import membership
 from contracts.epcis.canonical_json import JsonObject
 from contracts.epcis.captured import CapturedEvent, ReadEvent, read_captured
 from contracts.epcis.commitment import commit
@@ -25,6 +24,7 @@ from contracts.provenance.history import HistoryEntry
 from contracts.provenance.recording import Recording
 from contracts.provenance.register import Register
 from ledger.codec import Canonical, encode
+from ledger.epoch import parameters_in_force
 from ledger.errors import LedgerError
 from ledger.members import Role
 from ledger.receipt import Status
@@ -80,7 +80,7 @@ def capture(call: Call, arguments: CaptureArguments, state: Overlay) -> Outcome:
     read = [_read(captured, f"/events/{index}") for index, captured in enumerate(arguments.events)]
 
     register = Register(state, call.sender.organisation)
-    latest_ms = call.time_ms + membership.parameters(state).event_time_skew_ms
+    latest_ms = call.time_ms + parameters_in_force(state).event_time_skew_ms
     results = []
     for index, (captured, event) in enumerate(zip(arguments.events, read, strict=True)):
         results.append(_record(call, register, captured, event, index, latest_ms))

@@ -17,7 +17,6 @@ from ledger.genesis import Genesis, chain_id
 from ledger.transaction import Transaction, decode_transaction, verify_signature
 from ledger.transition import Execution, Tip, execute
 from ledger.types import BlockId, TimeMs
-from ledger.validators import ValidatorSet
 from node.event_index import entries_of
 from node.pace import drained
 from node.store.memory import MemoryDatabase
@@ -40,7 +39,7 @@ def stage_times_us(genesis: Genesis, raws: Sequence[bytes]) -> dict[str, float]:
         with watch.stage("verify"):
             for transaction in transactions:
                 verify_signature(transaction)
-        tip = _tip(stores, genesis)
+        tip = _tip(stores)
         with watch.stage("execute"):
             execution = drained(execute(tip, TimeMs(tip.header.time_ms + 1), b"", transactions, rules))
         with watch.stage("store_in_memory"):
@@ -48,12 +47,9 @@ def stage_times_us(genesis: Genesis, raws: Sequence[bytes]) -> dict[str, float]:
     return {stage: round(took / max(1, len(raws)) * 1e6, 1) for stage, took in watch.seconds.items()}
 
 
-def _tip(stores: Stores, genesis: Genesis) -> Tip:
+def _tip(stores: Stores) -> Tip:
     head = stores.state.head
-    validators = ValidatorSet(genesis.validators)
-    return Tip(
-        head.header, BlockId(head.block_id), stores.state, head.history, genesis.parameters, validators
-    )
+    return Tip.restored(head.header, BlockId(head.block_id), stores.state, head.history)
 
 
 def _store(stores: Stores, execution: Execution) -> None:

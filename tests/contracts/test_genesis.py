@@ -7,6 +7,7 @@ import pytest
 
 from contracts import membership
 from contracts.genesis import genesis_block, state_root
+from ledger.epoch import EpochStart, epoch_in_force, parameters_in_force, validators_in_force
 from ledger.errors import LedgerError
 from ledger.genesis import chain_id, parameters_hash
 from ledger.members import Organisation, Site, key_in_force, nodes_in_force
@@ -59,8 +60,9 @@ def test_the_state_holds_what_the_document_names() -> None:
         site for site in genesis.sites if site.organisation == "farm"
     )
     assert nodes_in_force(state) == genesis.nodes
-    assert membership.validators(state) == ValidatorSet(genesis.validators)
-    assert membership.parameters(state) == genesis.parameters
+    assert epoch_in_force(state) == EpochStart(0, 0, genesis.time_ms)
+    assert validators_in_force(state) == ValidatorSet(genesis.validators)
+    assert parameters_in_force(state) == genesis.parameters
 
 
 def test_overlapping_prefixes_are_refused() -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import msgspec
 
 from ledger.block import HEADER_VERSION, PROTOCOL_VERSION, Block, Header, block_id
 from ledger.codec import encode
 from ledger.crypto import KeyPair, key_pair
+from ledger.epoch import FIRST_EPOCH, EpochStart, begin_epoch, parameters_in_force
 from ledger.errors import LedgerError
 from ledger.genesis import Parameters, parameters_hash
 from ledger.members import KEYS, Key, Role
@@ -18,7 +22,7 @@ from ledger.receipt import Status
 from ledger.state import Overlay, full_key
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
 from ledger.transition import REPLAYS, Call, Execution, Outcome, Replays, Tip, apply_block, execute
-from ledger.types import ZERO_HASH, BlockId, ChainId, Height, TimeMs, TxId
+from ledger.types import ZERO_HASH, BlockId, ChainId, Height, PublicKey, TimeMs, TxId
 from ledger.validators import Validator, ValidatorSet, validators_hash
 from ledger.vote import Certificate, Vote, VoteKind, sign_vote
 from ledger.world import Layer
@@ -30,9 +34,6 @@ WINDOW = 10
 START_MS = 1_767_225_600_000
 FARM, SHOP, REVOKED, STRANGER = (key_pair(bytes([number]) * 32) for number in (1, 2, 3, 4))
 VOTERS = [key_pair(bytes([number]) * 32) for number in (11, 12, 13, 14)]
-VALIDATORS = ValidatorSet(
-    tuple(Validator(key.public, 1, f"node-{index}") for index, key in enumerate(VOTERS))
-)
 MEMBERS = {
     "farm": Key(FARM.public, "farm", "scanner", (Role.OPERATOR,), 0, 0),
     "shop": Key(SHOP.public, "shop", "scanner", (Role.OPERATOR,), 0, 0),
@@ -90,6 +91,7 @@ class Notes:
 
     write: sets key (the arguments before "=") to value, under the sender's organisation.
     spoil: the same, then refuses. flag: the same, flagged. event: records a commitment.
+    It notes who signed the last counted certificate, and gives each epoch its set by `voters_of`.
     """
 
     def check(self, transaction: Transaction, sender: Key) -> None:
@@ -109,6 +111,25 @@ class Notes:
                 return Outcome(Status.ACCEPTED, b"", (sha256(value).digest(),))
             case _:
                 return Outcome(Status.ACCEPTED, encode((call.height, call.index)))
+
+    def begin_block(self, signers: Sequence[int], state: Overlay) -> None:
+        state.put(SIGNERS, bytes(signers))
+
+    def end_epoch(self, closing: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
+        chosen = parameters_in_force(state)
+        following = closing.epoch + 1
+        skew_ms = chosen.event_time_skew_ms + 1
+        return voters_of(following), msgspec.structs.replace(chosen, event_time_skew_ms=skew_ms)
+
+
+SIGNERS = full_key("notes", b"signers")
+
+
+def voters_of(epoch: int) -> ValidatorSet:
+    """The set of an epoch: the voters in another order, with other stakes, in each."""
+    turn = epoch % len(VOTERS)
+    order = [*range(turn, len(VOTERS)), *range(turn)]
+    return ValidatorSet(tuple(Validator(VOTERS[index].public, epoch + 1, f"node-{index}") for index in order))
 
 
 def note_key(organisation: str, name: str) -> bytes:
@@ -132,36 +153,43 @@ def make_transaction(
     return sign_transaction(body, key)
 
 
-def genesis_tip(**parameters: int) -> Tip:
+def genesis_tip(**parameters: Any) -> Tip:
     """The tip of a new chain with the members of this page."""
-    chosen = Parameters(**({"replay_window_blocks": WINDOW} | parameters))  # type: ignore[arg-type]  # all whole numbers
+    chosen = Parameters(**({"replay_window_blocks": WINDOW} | parameters))
     writes = Overlay(MemoryState({}))
     for member in MEMBERS.values():
         KEYS.put(writes, member.public_key, member)
+    begin_epoch(writes, EpochStart(FIRST_EPOCH, 0, START_MS), voters_of(FIRST_EPOCH), chosen)
     state = MemoryState({key: value for key, value in writes.writes.items() if value is not None})
-    voters = validators_hash(VALIDATORS)
+    voters = validators_hash(voters_of(FIRST_EPOCH))
     header = Header(
         HEADER_VERSION, CHAIN, 0, 0, ZERO_HASH, START_MS, log.EMPTY_ROOT, log.EMPTY_ROOT, log.EMPTY_ROOT,
         state.tree.root, log.EMPTY_ROOT, voters, voters, parameters_hash(chosen), ZERO_HASH, 0, 0,
         PROTOCOL_VERSION,
     )  # fmt: skip
     identifier = block_id(header)
-    return Tip(
-        header, identifier, state, log.EMPTY_FRONTIER.append(log.leaf_hash(identifier)), chosen, VALIDATORS
-    )
+    history = log.EMPTY_FRONTIER.append(log.leaf_hash(identifier))
+    return Tip.restored(header, identifier, state, history)
 
 
 def certificate_of(
-    identifier: BlockId, view: int = 1, signers: Sequence[int] = (0, 1, 2), kind: VoteKind = VoteKind.NOTARIZE
+    identifier: BlockId,
+    view: int = 1,
+    signers: Sequence[int] = (0, 1, 2),
+    kind: VoteKind = VoteKind.NOTARIZE,
+    epoch: int = FIRST_EPOCH,
 ) -> bytes:
-    """The encoded certificate of a block by these validators."""
-    vote = Vote(CHAIN, 0, view, kind, identifier)
-    return encode(Certificate(vote, tuple((index, sign_vote(VOTERS[index], vote)) for index in signers)))
+    """The encoded certificate of a block by these validators of the epoch's set."""
+    vote = Vote(CHAIN, epoch, view, kind, identifier)
+    keys = {key.public: key for key in VOTERS}
+    names = [keys[PublicKey(each.public_key)] for each in voters_of(epoch).validators]
+    return encode(Certificate(vote, tuple((index, sign_vote(names[index], vote)) for index in signers)))
 
 
 def parent_certificate(tip: Tip) -> bytes:
     """What a block on this tip carries of its parent."""
-    return b"" if tip.header.height == 0 else certificate_of(tip.id, max(1, tip.header.height))
+    height = tip.header.height
+    return b"" if height == 0 else certificate_of(tip.id, height, epoch=tip.header.epoch)
 
 
 def build(tip: Tip, *transactions: Transaction, time_ms: int | None = None) -> Execution:
@@ -180,10 +208,7 @@ def commit(tip: Tip, execution: Execution) -> Tip:
     state = tip.world
     assert isinstance(state, MemoryState)
     state.commit(execution.layer)
-    next_tip = execution.tip
-    return Tip(
-        next_tip.header, next_tip.id, state, next_tip.history, next_tip.parameters, next_tip.validators
-    )
+    return replace(execution.tip, world=state)
 
 
 def grow(tip: Tip, blocks: int) -> Tip:

@@ -10,9 +10,22 @@ import pytest
 from ledger.codec import decode, encode
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.crypto import Tag, hash_tagged, key_pair
-from ledger.genesis import Genesis, Parameters, chain_id, check_genesis, parameters_hash
+from ledger.genesis import (
+    Genesis,
+    Parameters,
+    StakingParameters,
+    chain_id,
+    check_genesis,
+    parameters_hash,
+)
 from ledger.members import Key, Node, NodeRole, Organisation, Role, Site
-from ledger.types import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, GENESIS_BYTES_MAX, VALIDATORS_MAX
+from ledger.types import (
+    BLOCK_BYTES_MAX,
+    BLOCK_TRANSACTIONS_MAX,
+    EPOCHS_KEPT_MAX,
+    GENESIS_BYTES_MAX,
+    VALIDATORS_MAX,
+)
 from ledger.validators import Validator
 from tests.ledger.curve import encode_point, torsion
 from tests.ledger.refusals import code_of, refusal_of
@@ -95,6 +108,8 @@ def test_a_genesis_is_read_back_and_shortened_parameters_are_not() -> None:
          "parameters.consensus", ""),
         ({"parameters": Parameters(consensus=ConsensusParameters(delay_growth_numerator=1))},
          "parameters.consensus", ""),
+        ({"parameters": Parameters(staking=StakingParameters(evidence_epochs=9, unbonding_epochs=8))},
+         "parameters.staking", ""),
     ],
 )  # fmt: skip
 def test_what_cannot_be_a_chain_is_refused(fields: dict[str, object], code: str, pointer: str) -> None:
@@ -128,9 +143,12 @@ def test_no_key_of_small_order_begins_a_chain(place: str, point: tuple[int, int]
         ({}, {"block_transactions_max": BLOCK_TRANSACTIONS_MAX + 1}),
         ({}, {"block_bytes_max": (1 << 20) - 1}),  # no transaction of the largest size would fit
         ({}, {"block_bytes_max": BLOCK_BYTES_MAX + 1}),
+        ({}, {"staking": StakingParameters(equivocation_penalty_permille=1001)}),
+        ({}, {"staking": StakingParameters(absence_epochs=0)}),
+        ({}, {"staking": StakingParameters(evidence_epochs=EPOCHS_KEPT_MAX + 1)}),
     ],
 )
-def test_limits_hold_when_a_genesis_is_read(fields: dict[str, object], parameters: dict[str, int]) -> None:
+def test_limits_hold_when_a_genesis_is_read(fields: dict[str, object], parameters: dict[str, Any]) -> None:
     """Empty or oversized lists and parameters out of range do not decode."""
-    data = encode(changed(GENESIS, **({"parameters": Parameters(**parameters)} | fields)))  # type: ignore[arg-type]
+    data = encode(changed(GENESIS, **({"parameters": Parameters(**parameters)} | fields)))
     assert code_of(lambda: decode(data, Genesis, GENESIS_BYTES_MAX)) == "encoding.malformed"

@@ -13,7 +13,6 @@ from ledger.mempool import Mempool
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
 from ledger.transition import Execution, Tip
 from ledger.types import BlockId, ChainId, Height, TimeMs
-from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, Vote, VoteKind, sign_vote
 from node.executor import Executor
 from node.store.memory import MemoryDatabase
@@ -57,14 +56,7 @@ class Room:
         self.stores = stores_over(blocks, state, self.chain_id, tree_depth=4)
         self.disk = HeldDisk()
         head = self.stores.state.head
-        tip = Tip(
-            header,
-            block_id(header),
-            self.stores.state,
-            head.history,
-            chosen,
-            ValidatorSet(self.genesis.validators),
-        )
+        tip = Tip.restored(header, block_id(header), self.stores.state, head.history)
         self.executor = Executor(
             self.genesis, self.stores, Notes(), Mempool() if mempool is None else mempool, tip, self.disk.run
         )

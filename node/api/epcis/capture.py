@@ -18,7 +18,6 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
-from contracts import membership
 from contracts.arguments import encode_arguments
 from contracts.epcis.captured import CapturedEvent, read_captured
 from contracts.epcis.document import Document, split_document
@@ -27,6 +26,7 @@ from contracts.epcis.problems import EpcisError, Problems
 from contracts.provenance.capture import CONTRACT, EVENTS_MAX, CaptureArguments, EventResult
 from ledger.codec import encode
 from ledger.crypto import KeyPair
+from ledger.epoch import parameters_in_force
 from ledger.errors import LedgerError
 from ledger.receipt import Status
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
@@ -193,7 +193,7 @@ async def _sign(api: Api, document: Document) -> list[Transaction]:
             f"{len(parts)} transactions, at most {CAPTURE_TRANSACTIONS_MAX} are made of one document",
         )
     height = api.service.head()[0]
-    valid_until = height + membership.parameters(api.service.state()).replay_window_blocks // 2
+    valid_until = height + parameters_in_force(api.service.state()).replay_window_blocks // 2
     signed = [_transaction(api, key, part, valid_until) for part in parts]
     for transaction in signed:
         api.remember_capture(transaction.id, valid_until)

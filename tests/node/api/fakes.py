@@ -112,14 +112,7 @@ class FakeNode:
         """Make everything that waits (or these) final."""
         chosen = list(self.pending.values()) if transactions is None else list(transactions)
         head = self.stores.state.head
-        tip = Tip(
-            head.header,
-            BlockId(head.block_id),
-            self.stores.state,
-            head.history,
-            self.genesis.parameters,
-            self._validators(),
-        )
+        tip = Tip.restored(head.header, BlockId(head.block_id), self.stores.state, head.history)
         run = execute(
             tip, TimeMs(head.header.time_ms + 1000), self._certificate(head.height), chosen, self.rules
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ledger.block import Block, Header, block_id, certificate_hash, transactions_root
 from ledger.codec import encode
 from ledger.crypto import key_pair
+from ledger.epoch import EpochStart
 from ledger.genesis import Parameters
 from ledger.merkle import log
 from ledger.receipt import Receipt, Status, receipt_bytes
@@ -24,6 +25,7 @@ WINDOW = 10
 PARAMETERS = Parameters(replay_window_blocks=WINDOW)
 GENESIS_WRITES = {b"organisations\0farm": b"Farm", b"organisations\0shop": b"Shop"}
 VALIDATORS = ValidatorSet((Validator(key_pair(bytes(32)).public, 1, "node-0"),))
+GOVERNING = (PARAMETERS, VALIDATORS, EpochStart(1, 0, 0), VALIDATORS)
 DEPTH = 4
 
 
@@ -49,7 +51,7 @@ def fill(blocks: Database, state: Database, writes: Mapping[bytes, bytes] = GENE
 def tip_of(stores: Stores) -> Tip:
     """The tip that the stores hold."""
     head = stores.state.head
-    return Tip(head.header, BlockId(head.block_id), stores.state, head.history, PARAMETERS, VALIDATORS)
+    return Tip(head.header, BlockId(head.block_id), stores.state, head.history, *GOVERNING)
 
 
 def transaction_id(height: int, index: int) -> TxId:
@@ -79,9 +81,8 @@ def next_execution(
         last_certificate_hash=certificate_hash(certificate),
         transaction_count=len(raws),
     )
-    following = Tip(
-        made, block_id(made), layer, tip.history.append(log.leaf_hash(block_id(made))), PARAMETERS, VALIDATORS
-    )
+    history = tip.history.append(log.leaf_hash(block_id(made)))
+    following = Tip(made, block_id(made), layer, history, *GOVERNING)
     return Execution(Block(made, certificate, raws), following, layer, (), receipts)
 
 

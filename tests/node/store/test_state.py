@@ -22,8 +22,7 @@ from tests.node.store.chain import (
     CHAIN,
     DEPTH,
     GENESIS_WRITES,
-    PARAMETERS,
-    VALIDATORS,
+    GOVERNING,
     WINDOW,
     genesis_block,
     header,
@@ -42,7 +41,7 @@ def new_state(cache_bytes: int = 1 << 20, tree_depth: int = DEPTH) -> tuple[Stat
 
 def tip(state: StateStore) -> Tip:
     head = state.head
-    return Tip(head.header, BlockId(head.block_id), state, head.history, PARAMETERS, VALIDATORS)
+    return Tip(head.header, BlockId(head.block_id), state, head.history, *GOVERNING)
 
 
 def commit(
