@@ -7,7 +7,7 @@ say more, and sign whatever it likes: its signing keeps no record and no promise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -29,6 +29,7 @@ from ledger.vote import (
     sign_vote,
 )
 from network.simulator.chain import Chain, block_on
+from network.simulator.mail import BodyRequest, ChainRequest, Mail
 
 EPOCH: Final = Epoch(0)
 
@@ -37,12 +38,12 @@ EPOCH: Final = Epoch(0)
 class Hands:
     """What an adversary has: a key, a place in the set, a wire, and all that its puppet knows.
 
-    `say` sends a message to one peer, past the lie. `archive` are certificates that the same keys
-    signed on another chain and in another epoch.
+    `say` sends a message to one peer, past the lie, `post` any mail. `archive` are certificates that
+    the same keys signed on another chain and in another epoch. `keys` are those that it signs with, its
+    own and those of who conspires with it, by index.
     """
 
     index: int
-    key: KeyPair
     chain_id: ChainId
     validators: ValidatorSet
     random: Random
@@ -50,7 +51,9 @@ class Hands:
     chain: Callable[[], Chain]
     wall_ms: Callable[[], int]
     say: Callable[[int, Message], None]
+    post: Callable[[int, Mail], None]
     archive: tuple[Certificate, ...]
+    keys: Mapping[int, KeyPair]
 
     @property
     def others(self) -> Iterator[int]:
@@ -61,15 +64,19 @@ class Hands:
         """Who leads a view."""
         return leader(self.chain_id, EPOCH, view, self.validators)
 
-    def vote(self, view: int, kind: VoteKind, block: bytes | None) -> SignedVote:
-        """A vote of its own, whatever it voted before."""
+    def vote(self, view: int, kind: VoteKind, block: bytes | None, signer: int | None = None) -> SignedVote:
+        """A vote of its own or of an ally, whatever was voted before."""
+        index = self.index if signer is None else signer
         vote = Vote(self.chain_id, EPOCH, view, kind, block)
-        return SignedVote(vote, self.index, sign_vote(self.key, vote))
+        return SignedVote(vote, index, sign_vote(self.keys[index], vote))
 
-    def proposal(self, view: int, parent_view: int, block: bytes) -> SignedProposal:
-        """A proposal of its own, whatever it proposed before."""
+    def proposal(
+        self, view: int, parent_view: int, block: bytes, signer: int | None = None
+    ) -> SignedProposal:
+        """A proposal of its own or of an ally, whatever was proposed before."""
+        index = self.index if signer is None else signer
         proposal = Proposal(self.chain_id, EPOCH, view, parent_view, block)
-        return SignedProposal(proposal, self.index, sign_proposal(self.key, proposal))
+        return SignedProposal(proposal, index, sign_proposal(self.keys[index], proposal))
 
     def block_on(self, parent: BlockId) -> Block | None:
         """A valid block on a parent that the puppet holds, unlike any that others build."""
@@ -101,6 +108,14 @@ class Adversary:
 
     def moment(self) -> None:
         """Some time has passed: the chance to speak unasked."""
+
+    def answer(self, sender: int, mail: BodyRequest | ChainRequest) -> Iterable[Mail] | None:
+        """What a peer gets that asks for a body or for blocks; None: what the puppet would give."""
+        return None if self.is_serving else ()
+
+    def is_welcome(self, transaction: bytes) -> bool:
+        """Whether a transaction may get into this node's blocks and gossip."""
+        return True
 
     def tell(self, receiver: int, message: Message) -> None:
         """Say something that the puppet never would."""

@@ -77,6 +77,16 @@ def _header(
     )
 
 
+def is_body_of(block: Block) -> bool:
+    """Whether transactions and certificate are those that the header names. No other body may pass for it."""
+    header = block.header
+    return (
+        header.transaction_count == len(block.transactions)
+        and header.transactions_root == digest(*block.transactions)
+        and header.last_certificate_hash == certificate_hash(block.last_certificate)
+    )
+
+
 class Chain:
     """One node's blocks: the committed ones on its disk, and the bodies at hand in memory."""
 
@@ -127,7 +137,8 @@ class Chain:
         used = self._used_above_head(BlockId(body.header.parent_id))
         is_fresh = not any(each in used or each in self._used for each in body.transactions)
         expected = block_on(parent.header, body.header.time_ms, body.last_certificate, body.transactions)
-        return is_fresh and expected == body and body.header.time_ms > parent.header.time_ms
+        is_small = len(body.transactions) <= TRANSACTIONS_PER_BLOCK_MAX
+        return is_fresh and is_small and expected == body and body.header.time_ms > parent.header.time_ms
 
     def committed(self, body: Block) -> None:
         """A block became final: its transactions are history, and so are the bodies beside it."""

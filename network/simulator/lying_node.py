@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from random import Random
 from typing import Final
 
@@ -30,7 +31,7 @@ class LyingNode(SimulatedNode):
         disk: Disk,
         random: Random,
         lie: type[Adversary],
-        key: KeyPair,
+        keys: Mapping[int, KeyPair],
         chain_id: ChainId,
         archive: tuple[Certificate, ...],
     ) -> None:
@@ -38,7 +39,7 @@ class LyingNode(SimulatedNode):
         self.adversary = lie(
             Hands(
                 index=index,
-                key=key,
+                keys=keys,
                 chain_id=chain_id,
                 validators=surroundings.validators,
                 random=random,
@@ -46,6 +47,7 @@ class LyingNode(SimulatedNode):
                 chain=lambda: self.chain,
                 wall_ms=lambda: self.wall_ms,
                 say=self._tell,
+                post=self.post,
                 archive=archive,
             )
         )
@@ -74,9 +76,17 @@ class LyingNode(SimulatedNode):
             return
         if isinstance(mail, Statement):
             self.adversary.heard(sender, mail.message)
-        elif isinstance(mail, BodyRequest | ChainRequest) and not self.adversary.is_serving:
-            return
+        elif isinstance(mail, BodyRequest | ChainRequest):
+            answers = self.adversary.answer(sender, mail)
+            if answers is not None:
+                for answer in answers:
+                    self.post(sender, answer)
+                return
         super().deliver(sender, mail)
+
+    def admit(self, transactions: tuple[bytes, ...]) -> None:
+        """Queue what the lie lets in."""
+        super().admit(tuple(each for each in transactions if self.adversary.is_welcome(each)))
 
     def _tell(self, receiver: int, message: Message) -> None:
         """Onto the wire, if a receiver's decoder would let it in: malformed bytes end at the transport."""

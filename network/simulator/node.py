@@ -54,7 +54,7 @@ from ledger.errors import LedgerError
 from ledger.types import BlockId, TimeMs
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, verify_certificate
-from network.simulator.chain import WALL_START_MS, Chain
+from network.simulator.chain import WALL_START_MS, Chain, is_body_of
 from network.simulator.disk import Batch, Committed, Disk
 from network.simulator.mail import BodyReply, BodyRequest, ChainReply, ChainRequest, Gossip, Mail, Statement
 from network.simulator.scheduler import Scheduler
@@ -350,7 +350,7 @@ class SimulatedNode:
             return
         match mail:
             case Statement(message, body):
-                if body is not None:
+                if body is not None and is_body_of(body):
                     self.chain.keep(body)
                 self.feed(Received(Peer(sender), message))
             case BodyRequest(wanted):
@@ -359,7 +359,7 @@ class SimulatedNode:
                     self.post(sender, BodyReply(body))
             case BodyReply(body):
                 identifier = block_id(body.header)
-                if self._fetches.pop(identifier, None) is not None:
+                if is_body_of(body) and self._fetches.pop(identifier, None) is not None:
                     self.chain.keep(body)
                     self.feed(Fetched(body.header))
             case ChainRequest(after_height, finalization):
@@ -475,7 +475,7 @@ class SimulatedNode:
         for body in blocks:
             if body.header.height <= self.height:
                 continue
-            if body.header.parent_id != parent:
+            if body.header.parent_id != parent or not is_body_of(body):
                 return
             parent = self.chain.keep(body)
             entries.append(Committed(parent, body, finalization))

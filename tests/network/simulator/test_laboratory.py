@@ -70,5 +70,5 @@ def test_every_lie_is_told(lie: str) -> None:
     """Each adversary finds something to say, or to withhold, on seven nodes too."""
     report = run_seed(2, 7, lie)
     assert report.is_green, report.violations
-    assert report.adversaries == (lie,)
+    assert set(report.adversaries) == {lie}
     assert report.adversary_messages > 0
