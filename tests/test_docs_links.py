@@ -22,10 +22,12 @@ _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _CITED_PAGE = re.compile(r"\bdocs/[a-z-]+/[A-Za-z0-9_.-]+\.md")
-_CITED_RULES = re.compile(r"\b(docs/spec/[a-z0-9-]+\.md), rules? ((?:[A-Z]\d+(?:-[A-Z]?\d+)?(?:, | and )?)+)")
-_RANGE = re.compile(r"([A-Z])(\d+)(?:-[A-Z]?(\d+))?")
+_CITED_RULES = re.compile(
+    r"\b(docs/spec/[a-z0-9-]+\.md), rules? ((?:[A-Z]{1,2}\d+(?:-[A-Z]{0,2}\d+)?(?:, | and )?)+)"
+)
+_RANGE = re.compile(r"([A-Z]{1,2})(\d+)(?:-[A-Z]{0,2}(\d+))?")
 # A rule is defined where a list item or a table row begins with it.
-_DEFINED = re.compile(r"^(?:- \*\*|\| )([A-Z]\d+)(?:\*\*| \|)", re.MULTILINE)
+_DEFINED = re.compile(r"^(?:- \*\*|\| )([A-Z]{1,2}\d+)(?:\*\*| \|)", re.MULTILINE)
 
 
 def name_of(path: Path) -> str:
