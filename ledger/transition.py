@@ -31,6 +31,7 @@ from ledger.receipt import Receipt, Status, receipt_bytes
 from ledger.state import Overlay, StateView, Table
 from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
 from ledger.types import (
+    QUORUM_CERTIFICATE_BYTES_MAX,
     BlockId,
     Bytes32,
     ChainId,
@@ -41,7 +42,7 @@ from ledger.types import (
     TxId,
 )
 from ledger.validators import ValidatorSet, validators_hash
-from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate, verify_certificate
+from ledger.vote import Certificate, verify_certificate
 from ledger.world import Layer, World
 
 
@@ -230,7 +231,7 @@ def check_place(tip: Tip, block: Block) -> None:
         if block.last_certificate:
             raise LedgerError("block.wrong_certificate", "the genesis block has no certificate")
         return
-    certificate = decode(block.last_certificate, Certificate, CERTIFICATE_BYTES_MAX)
+    certificate = decode(block.last_certificate, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     if certificate.block_id != tip.id:
         raise LedgerError("block.wrong_certificate", "the certificate is not the parent's")
     verify_certificate(certificate, ChainId(tip.header.chain_id), Epoch(tip.header.epoch), tip.validators)

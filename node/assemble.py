@@ -30,8 +30,8 @@ from ledger.genesis import Genesis, chain_id
 from ledger.members import Node, NodeRole, nodes_in_force
 from ledger.mempool import Mempool
 from ledger.transition import Tip, apply_block
-from ledger.types import BlockId, ChainId, Epoch, Height, TxId
-from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, ChainId, Epoch, Height, TxId
+from ledger.vote import Certificate
 from node import failpoints
 from node.api.context import Api
 from node.api.context import Settings as ApiSettings
@@ -363,7 +363,7 @@ def _finalization_of_head(stores: Stores) -> Certificate | None:
         return None
     own = stores.blocks.finalization(height)
     if own is not None:
-        return decode(own[1], Certificate, CERTIFICATE_BYTES_MAX)
+        return decode(own[1], Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     stored = stores.blocks.stored(height)
     assert stored is not None, "the head is stored"
     return decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX).finalization

@@ -19,8 +19,8 @@ from ledger.block import Block, block_id, decode_block
 from ledger.codec import decode, encode
 from ledger.consensus.events import Behind, Synced
 from ledger.errors import LedgerError
-from ledger.types import BlockId, Epoch, Height, PublicKey
-from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate, VoteKind, verify_certificate
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height, PublicKey
+from ledger.vote import Certificate, VoteKind, verify_certificate
 from node.bodies import is_body_of
 from node.executor import Executor, Superseded
 from node.justification import Justification
@@ -137,7 +137,7 @@ class CatchUp:
             LedgerError: `page.*`, `certificate.*` or `encoding.*`.
         """
         tip = self._executor.committed
-        finalization = decode(page.finalization, Certificate, CERTIFICATE_BYTES_MAX)
+        finalization = decode(page.finalization, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
         verify_certificate(finalization, self._executor.chain_id, Epoch(tip.header.epoch), tip.validators)
         blocks = [decode_block(data) for data in page.blocks]
         ids = [block_id(block.header) for block in blocks]

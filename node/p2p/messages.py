@@ -12,13 +12,14 @@ from typing import Annotated, Final, cast
 
 from msgspec import Meta
 
-from ledger.block import CERTIFICATE_BYTES_MAX
 from ledger.block import ENCODED_BYTES_MAX as BLOCK_MESSAGE_BYTES_MAX
 from ledger.codec import Canonical, decode, encode
+from ledger.consensus.messages import MESSAGE_BYTES_MAX as CONSENSUS_BYTES_MAX
 from ledger.errors import LedgerError
 from ledger.types import (
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
+    QUORUM_CERTIFICATE_BYTES_MAX,
     TRANSACTION_BYTES_MAX,
     Bytes32,
     Code,
@@ -29,19 +30,16 @@ ENVELOPE_BYTES: Final = 64  # array and length headers around the parts of a mes
 IDS_MAX: Final = BLOCK_TRANSACTIONS_MAX
 BATCH_TRANSACTIONS_MAX: Final = 1_000
 BATCH_BYTES_MAX: Final = 2 * TRANSACTION_BYTES_MAX  # a full batch below one transaction's size, and one more
-CONSENSUS_BYTES_MAX: Final = (
-    17 * CERTIFICATE_BYTES_MAX
-)  # a proposal, its parent's certificate, 16 nullifications
 BLOCKS_COUNT_MAX: Final = 128
 BLOCKS_BYTES_MAX: Final = (
-    BLOCK_MESSAGE_BYTES_MAX + CERTIFICATE_BYTES_MAX + 4096
+    BLOCK_MESSAGE_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 4096
 )  # one full block and its certificate fit
 
 RawTransaction = Annotated[bytes, Meta(min_length=1, max_length=TRANSACTION_BYTES_MAX)]
 PackedIds = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=IDS_MAX * HASH_BYTES)]
 PackedIdsOrNone = Annotated[bytes, Meta(max_length=IDS_MAX * HASH_BYTES)]
 ConsensusBytes = Annotated[bytes, Meta(min_length=1, max_length=CONSENSUS_BYTES_MAX)]
-CertificateBytes = Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
+CertificateBytes = Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
 BlockBytes = Annotated[bytes, Meta(min_length=1, max_length=BLOCK_MESSAGE_BYTES_MAX)]
 
 
@@ -141,7 +139,10 @@ KINDS: Final[dict[int, tuple[type[Canonical], int]]] = {
     1: (Transactions, BATCH_BYTES_MAX + 5 * BATCH_TRANSACTIONS_MAX + ENVELOPE_BYTES),
     2: (TransactionsRequest, IDS_MAX * HASH_BYTES + ENVELOPE_BYTES),
     3: (Consensus, CONSENSUS_BYTES_MAX + ENVELOPE_BYTES),
-    4: (CompactProposal, CONSENSUS_BYTES_MAX + CERTIFICATE_BYTES_MAX + IDS_MAX * HASH_BYTES + ENVELOPE_BYTES),
+    4: (
+        CompactProposal,
+        CONSENSUS_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + IDS_MAX * HASH_BYTES + ENVELOPE_BYTES,
+    ),
     5: (BodyRequest, HASH_BYTES + ENVELOPE_BYTES),
     6: (Body, BLOCK_MESSAGE_BYTES_MAX + ENVELOPE_BYTES),
     7: (BlocksRequest, ENVELOPE_BYTES),

@@ -13,7 +13,6 @@ from typing import Annotated, Final, TypeVar
 from msgspec import Meta
 
 from ledger.block import (
-    CERTIFICATE_BYTES_MAX,
     ENCODED_BYTES_MAX,
     Block,
     Header,
@@ -28,6 +27,7 @@ from ledger.receipt import Receipt, receipt_bytes
 from ledger.types import (
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
+    QUORUM_CERTIFICATE_BYTES_MAX,
     BlockId,
     ChainId,
     Height,
@@ -55,7 +55,7 @@ _END: Final = b"\xff" * 8
 class _Body(Canonical):
     """What a block holds beside its header."""
 
-    last_certificate: Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
+    last_certificate: Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
     transactions: Annotated[tuple[bytes, ...], Meta(max_length=BLOCK_TRANSACTIONS_MAX)]
 
 
