@@ -76,6 +76,8 @@ def test_again_is_a_duplicate(site: Site, tmp_path: Path) -> None:
     assert again["first"]["transaction_id"] == first["transaction_id"]
     assert again["first"]["height"] == first["height"]
     assert again["transaction_id"] != first["transaction_id"]
+    assert again["recording_id"] == first["recording_id"]
+    assert first["recording_id"] == f"urn:farmgate:event:{first['transaction_id']}:0"
 
 
 def test_text_names_flags(site: Site, tmp_path: Path) -> None:
