@@ -176,6 +176,7 @@ class RunningNode:
             exchange.page_sources,
             self._on_commit,
             self._driver.synced,
+            exchange.found_finalization,
             exchange.refused_page,
         )
         exchange.join(self._network, self._driver, self._catch_up)

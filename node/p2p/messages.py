@@ -16,6 +16,7 @@ from ledger.block import ENCODED_BYTES_MAX as BLOCK_MESSAGE_BYTES_MAX
 from ledger.codec import Canonical, decode, encode
 from ledger.consensus.messages import MESSAGE_BYTES_MAX as CONSENSUS_BYTES_MAX
 from ledger.errors import LedgerError
+from ledger.merkle.log import EXTENSION_LENGTH_MAX
 from ledger.types import (
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
@@ -25,15 +26,17 @@ from ledger.types import (
     Code,
     Counter,
 )
+from node.link import Link
 
 ENVELOPE_BYTES: Final = 64  # array and length headers around the parts of a message, with room
 IDS_MAX: Final = BLOCK_TRANSACTIONS_MAX
 BATCH_TRANSACTIONS_MAX: Final = 1_000
 BATCH_BYTES_MAX: Final = 2 * TRANSACTION_BYTES_MAX  # a full batch below one transaction's size, and one more
 BLOCKS_COUNT_MAX: Final = 128
+LINK_BYTES_MAX: Final = 2_048 + 34 * EXTENSION_LENGTH_MAX  # a header, and hashes with their lengths
 BLOCKS_BYTES_MAX: Final = (
-    BLOCK_MESSAGE_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 4096
-)  # one full block and its certificate fit
+    BLOCK_MESSAGE_BYTES_MAX + LINK_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 4096
+)  # one full block, a link and the certificate fit
 
 RawTransaction = Annotated[bytes, Meta(min_length=1, max_length=TRANSACTION_BYTES_MAX)]
 PackedIds = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=IDS_MAX * HASH_BYTES)]
@@ -98,11 +101,12 @@ class BlocksRequest(Canonical, tag=7):
 class Blocks(Canonical, tag=8):
     """Encoded final blocks, ascending from `from_height`, and the encoded finalization of the last one.
 
-    Both are empty where the peer has nothing from there on.
+    Where the last has none of its own, `link` leads from it to the header that `finalization` names.
     """
 
     from_height: Counter
     blocks: Annotated[tuple[BlockBytes, ...], Meta(max_length=BLOCKS_COUNT_MAX)]
+    link: Link | None
     finalization: CertificateBytes
 
 
