@@ -178,10 +178,11 @@ class CatchUp:
             await self._executor.check(block)
         is_last = finalization.block_id == identifier
         justification = Justification(None, None, (), finalization)
-        await self._executor.commit(
+        is_new = await self._executor.commit(
             identifier, encode(finalization) if is_last else b"", encode(justification)
         )
-        await self._on_committed(identifier)
+        if is_new:
+            await self._on_committed(identifier)
 
 
 def _check_run(headers: Sequence[Header], ids: Sequence[BlockId], finalization: Certificate) -> None:

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Final, assert_never
 
 from ledger.block import Header, decode_block
@@ -180,7 +181,7 @@ class Exchange:
             return block is not None and self._bodies.offer(block)
         if of in self._assemblies and await self._bodies.wait(of, ASSEMBLY_SECONDS):
             return True
-        for peer in sources[:SOURCES_MAX]:
+        for peer in islice(sources, SOURCES_MAX):  # some may be added while it goes on
             key = self._roster.key(peer)
             if key is not None and self.network.send(key, BodyRequest(of), Lane.PROPOSAL):
                 if await self._bodies.wait(of, ANSWER_SECONDS):

@@ -112,10 +112,10 @@ class Room:
         assert execution is not None
         return execution
 
-    async def commit(self, execution: Execution, has_certificate: bool = True) -> None:
-        """Make a block that was run final, by a certificate of its own or, later, by a descendant's."""
-        certificate = self.certificate(execution.tip.id, execution.tip.header.height)
-        await self.executor.commit(execution.tip.id, encode(certificate) if has_certificate else b"", b"")
+    async def commit(self, execution: Execution, has_certificate: bool = True) -> bool:
+        """Make a block final by its own certificate or, later, a descendant's; False if it was before."""
+        certificate = encode(self.certificate(execution.tip.id, execution.tip.header.height))
+        return await self.executor.commit(execution.tip.id, certificate if has_certificate else b"", b"")
 
     async def grow(
         self, count: int = 1, transactions: bool = True, finalize_each: int = 1

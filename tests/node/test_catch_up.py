@@ -8,9 +8,10 @@ from collections.abc import Callable
 import pytest
 
 import node.catch_up as catch_up_module
-from ledger.block import Header, block_id, decode_block
+from ledger.block import Block, Header, block_id, decode_block
 from ledger.codec import decode, encode
 from ledger.consensus.events import Behind, Synced
+from ledger.transition import Execution
 from ledger.types import BlockId, Height, PublicKey
 from ledger.vote import Certificate, VoteKind
 from node.catch_up import PAGE_BLOCKS_MAX, PAGE_BYTES_MAX, CatchUp, Page
@@ -177,6 +178,24 @@ async def test_consensus_may_commit_while_a_page_is_run() -> None:
     assert follower.room.height == 3
     assert len(follower.committed) == 2  # the one that consensus committed is consensus's to report
     assert follower.blamed == []
+
+
+async def test_a_block_that_consensus_committed_meanwhile_is_not_reported_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its waiting clients, metrics and log line are served once."""
+    follower = Follower(await source_of(1))
+    run = follower.room.executor.check
+
+    async def run_and_lose(block: Block) -> Execution:
+        execution = await run(block)
+        await follower.room.commit(execution)
+        return execution
+
+    monkeypatch.setattr(follower.room.executor, "check", run_and_lose)
+    assert await follower.follow()
+    assert follower.room.height == 1
+    assert follower.committed == []
 
 
 async def test_the_next_peer_is_asked_where_one_has_nothing() -> None:
