@@ -99,10 +99,12 @@ def read_events(name: str, data: bytes) -> tuple[list[FoundEvent], list[EventFat
 
     `data` may be one byte longer than a document may be: that is how too large a one shows.
     """
+    assert len(data) <= DOCUMENT_BYTES_MAX + 1
     try:
+        if len(data) > DOCUMENT_BYTES_MAX:
+            raise LedgerError("json.too_large", f"more than {DOCUMENT_BYTES_MAX >> 20} MiB")
         if data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             raise LedgerError("epcis.xml", "an XML document: EPCIS 2.0 is read in JSON and JSON-LD")
-        assert len(data) <= DOCUMENT_BYTES_MAX + 1
         document = check_document(data)
     except EpcisError as refused:
         return [], [_refused(name, problem) for problem in refused.problems]
