@@ -21,7 +21,9 @@ _TRY: Final = {
     "key_file.missing": "farmgate key list shows the keys of this machine; farmgate key new makes one",
     "organisation.unknown": "farmgate org list shows the members",
     "profile.wrong_value": "farmgate profile --help",
+    "sender.not_a_member": "farmgate org show lists the keys in force; an admin adds one: farmgate key add",
     "transaction.unknown": "farmgate tx list shows the newest; --node URL asks another node",
+    "transaction.wrong_chain": "is it the right profile? farmgate profile list shows those that are",
 }
 _NOTHING: Final = ("system.failed",)  # its message says it all
 
