@@ -17,6 +17,7 @@ from contracts.epcis.captured import CapturedEvent
 from contracts.epcis.document import DOCUMENT_BYTES_MAX, check_document
 from contracts.epcis.problems import EpcisError, Problem
 from contracts.provenance.capture import CONTRACT, EVENTS_MAX, CaptureArguments, CaptureResult, EventResult
+from contracts.provenance.events import recording_id
 from ledger.codec import decode, encode
 from ledger.errors import LedgerError
 from ledger.receipt import Status
@@ -60,13 +61,19 @@ class EventFate:
     first_transaction_id: str = ""  # of a duplicate
 
     @property
+    def recording_id(self) -> str:
+        """The ledger's name of the event, of a repeated one that of the first; "" while not recorded."""
+        if self.event_index is None:
+            return ""
+        return recording_id(bytes.fromhex(self.first_transaction_id or self.transaction_id), self.event_index)
+
+    @property
     def readable(self) -> dict[str, Any]:
-        """As JSON; what does not apply is left out."""
+        """As JSON; what does not apply is left out. The pointer "" is the whole, as of a bare event."""
         found: dict[str, Any] = {
-            "document": self.origin.document,
-            "pointer": self.origin.pointer,
             "status": self.status,
             "event_id": self.event_id,
+            "recording_id": self.recording_id,
             "transaction_id": self.transaction_id,
             "height": self.height,
             "transaction_index": self.transaction_index,
@@ -83,7 +90,8 @@ class EventFate:
                 "transaction_index": self.transaction_index,
                 "event_index": self.event_index,
             }
-        return {name: value for name, value in found.items() if value not in ("", None, [])}
+        place = {"document": self.origin.document, "pointer": self.origin.pointer}
+        return place | {name: value for name, value in found.items() if value not in ("", None, [])}
 
 
 def read_events(name: str, data: bytes) -> tuple[list[FoundEvent], list[EventFate]]:
@@ -91,10 +99,12 @@ def read_events(name: str, data: bytes) -> tuple[list[FoundEvent], list[EventFat
 
     `data` may be one byte longer than a document may be: that is how too large a one shows.
     """
+    assert len(data) <= DOCUMENT_BYTES_MAX + 1
     try:
+        if len(data) > DOCUMENT_BYTES_MAX:
+            raise LedgerError("json.too_large", f"more than {DOCUMENT_BYTES_MAX >> 20} MiB")
         if data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             raise LedgerError("epcis.xml", "an XML document: EPCIS 2.0 is read in JSON and JSON-LD")
-        assert len(data) <= DOCUMENT_BYTES_MAX + 1
         document = check_document(data)
     except EpcisError as refused:
         return [], [_refused(name, problem) for problem in refused.problems]

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import click
 
+from cli.advice import advice_for
 from cli.choices import Choices
 from cli.exit_code import ExitCode
 from cli.failure import Failure, Finished
-from cli.output import Output
+from cli.output import Output, printable
 from ledger.errors import LedgerError
 
 
@@ -25,8 +26,9 @@ def run(command: click.Group, program: str, arguments: Sequence[str] | None = No
         result = command.main(args=given, prog_name=program, standalone_mode=False, obj=choices)
     except click.UsageError as problem:
         return _usage(problem, _output(choices, given))
-    except click.Abort:
-        _output(choices, given).note("interrupted")
+    except (click.Abort, KeyboardInterrupt):
+        failure = Failure("command.interrupted", "interrupted", exit_code=ExitCode.INTERRUPTED)
+        _output(choices, given).failure(failure)
         return ExitCode.INTERRUPTED
     except click.ClickException as problem:
         failure = Failure("usage.unreadable", problem.format_message(), exit_code=ExitCode.FAILED)
@@ -40,6 +42,8 @@ def run(command: click.Group, program: str, arguments: Sequence[str] | None = No
         failure = Failure("system.failed", str(problem), exit_code=ExitCode.FAILED)
         _output(choices, given).failure(failure)
         return ExitCode.FAILED
+    except UnicodeEncodeError as problem:
+        return _unprintable(problem, given, _output(choices, given))
     except Exception as problem:  # noqa: BLE001  # the outermost frame: a bug is told in one sentence
         return _bug(problem, _output(choices, given))
     return result if isinstance(result, int) else ExitCode.OK
@@ -59,6 +63,8 @@ def _output(choices: Choices, given: Sequence[str]) -> Output:
 def _usage(problem: click.UsageError, output: Output) -> int:
     path = problem.ctx.command_path if problem.ctx else ""
     advice = f"{path} --help" if path else ""
+    if isinstance(problem, click.exceptions.NoArgsIsHelpError):
+        return _no_command(problem.ctx, advice, output)
     if output.is_json or problem.ctx is None:
         failure = Failure("usage.wrong", problem.format_message(), advice=advice, exit_code=ExitCode.USAGE)
         output.failure(failure)
@@ -69,13 +75,45 @@ def _usage(problem: click.UsageError, output: Output) -> int:
     return ExitCode.USAGE
 
 
+def _no_command(context: click.Context | None, advice: str, output: Output) -> int:
+    """A group alone: people get its help, which names its commands."""
+    assert context is not None, "a group that was called has a context"
+    assert isinstance(context.command, click.Group)
+    if output.is_json or output.is_quiet:
+        names = ", ".join(context.command.list_commands(context))
+        message = f"{context.command_path} needs a command: {names}"
+        output.failure(Failure("usage.wrong", message, advice=advice, exit_code=ExitCode.USAGE))
+    else:
+        output.note(context.get_help())
+    return ExitCode.USAGE
+
+
 def _refusal(problem: LedgerError, output: Output) -> int:
     if isinstance(problem, Failure):
         failure = problem
     else:
         failure = Failure(problem.code, problem.message, problem.pointer)
+    failure.advice = failure.advice or advice_for(failure.code)
     output.failure(failure)
     return failure.exit_code
+
+
+def _unprintable(problem: UnicodeEncodeError, given: Sequence[str], output: Output) -> int:
+    """A word that is no text can't become part of a question; where every word is text, it is a bug."""
+    words = [each for each in given if not _is_text(each)]
+    if not words:
+        return _bug(problem, output)
+    message = f"'{printable(words[0])}' is no text: it holds bytes that are not UTF-8"
+    output.failure(Failure("usage.not_text", message, exit_code=ExitCode.USAGE))
+    return ExitCode.USAGE
+
+
+def _is_text(word: str) -> bool:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _bug(problem: Exception, output: Output) -> int:

@@ -49,6 +49,9 @@ _BY_CODE: Final = {
     "key_file.permissions": ExitCode.NOT_ALLOWED,
     "node.unreachable": ExitCode.UNREACHABLE,
     "profile.exists": ExitCode.CONFLICT,
+    "profile.malformed": ExitCode.USAGE,
+    "profile.unknown_key": ExitCode.USAGE,
+    "profile.wrong_value": ExitCode.USAGE,
     "roles.not_yours": ExitCode.NOT_ALLOWED,
     "site.not_owned": ExitCode.NOT_ALLOWED,
     "testnet.folder_in_use": ExitCode.CONFLICT,
@@ -74,7 +77,7 @@ _BY_AREA: Final = {
 }
 _REJECTING: Final = frozenset(
     "arguments capture contract encoding epcis event event_id identifier json key method node organisation "
-    "prefix quota registration site transaction".split()
+    "parameter prefix quota readable registration site transaction".split()
 )
 
 

@@ -62,8 +62,7 @@ class Output:
 
     def data(self, value: Any, text: Callable[[], str]) -> None:
         """The answer of a command: `value` as JSON, or what `text` makes of it for people."""
-        shown = json.dumps(value, indent=2, ensure_ascii=False) if self.is_json else text()
-        self._write(self._stdout, shown)
+        self._write(self._stdout, self._json(self._stdout, value, indent=2) if self.is_json else text())
 
     def line(self, text: str) -> None:
         """One line of data for people; nothing with --json."""
@@ -92,13 +91,17 @@ class Output:
             said = {"code": failure.code, "message": failure.message}
             said |= {"pointer": failure.pointer} if failure.pointer else {}
             said |= {"try": failure.advice} if failure.advice else {}
-            self._write(self._stderr, json.dumps({"error": said}, ensure_ascii=False))
+            self._write(self._stderr, self._json(self._stderr, {"error": said}))
             return
         place = f" at {failure.pointer}" if failure.pointer else ""
         head = self.styled("error", "red", on=self._stderr)
         self._write(self._stderr, f"{head}: {failure.message}{place}  [{failure.code}]")
         if failure.advice:
-            self._write(self._stderr, f"{self.styled('try', 'bold', on=self._stderr)}: {failure.advice}")
+            self.advise(failure.advice)
+
+    def advise(self, advice: str) -> None:
+        """What to try after an error."""
+        self._write(self._stderr, f"{self.styled('try', 'bold', on=self._stderr)}: {advice}")
 
     # --- looks -------------------------------------------------------------------
 
@@ -143,9 +146,27 @@ class Output:
         finally:
             bar.end()
 
+    def _json(self, stream: TextIO, value: Any, indent: int | None = None) -> str:
+        """JSON in letters as they are, or escaped where the stream or no stream at all can hold them."""
+        shown = json.dumps(value, indent=indent, ensure_ascii=False)
+        return shown if _fits(stream, shown) else json.dumps(value, indent=indent)
+
     def _write(self, stream: TextIO, text: str) -> None:
+        """Write a text; what the stream's encoding does not have is escaped, so that no name can break it."""
+        if not _fits(stream, text):
+            encoding = stream.encoding or "utf-8"
+            text = text.encode(encoding, "backslashreplace").decode(encoding)
         stream.write(text if text.endswith("\n") else text + "\n")
         stream.flush()
+
+
+def _fits(stream: TextIO, text: str) -> bool:
+    """Whether the stream's encoding has every character of the text. A file name may hold any bytes."""
+    try:
+        text.encode(stream.encoding or "utf-8", stream.errors or "strict")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _Bar:

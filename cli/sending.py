@@ -58,6 +58,8 @@ class Sender:
         self._key: KeyPair = session.key()
         self._chain_id = _chain_id(session)
         self._head: int | None = None
+        self._is_waiting = session.is_waiting  # settings are read before anything is signed or kept
+        self._wait_seconds = session.timeout_seconds if self._is_waiting else 0.0
 
     def send(self, contract: str, method: str, arguments: Canonical) -> Outcome:
         """Sign a call and send it; with --no-wait, its outcome is `pending`.
@@ -93,8 +95,13 @@ class Sender:
         identifier = transaction.id.hex()
         self._session.output.note(f"transaction {identifier}")
         self._outbox.put(transaction)
-        seconds = self._session.timeout_seconds if self._session.is_waiting else 0.0
-        outcome = self._submit(transaction, time.monotonic() + seconds)
+        try:
+            outcome = self._submit(transaction, time.monotonic() + self._wait_seconds)
+        except KeyboardInterrupt:
+            self._session.output.note(
+                f"{identifier} may become final all the same: farmgate outbox send asks for it again"
+            )
+            raise
         if outcome.receipt is not None:
             self._outbox.remove(identifier)
         return outcome
@@ -118,7 +125,7 @@ class Sender:
                 is_sent = True
                 outcome = _outcome(answer)
                 self._head = max(self._head or 0, outcome.height or 0)
-                if outcome.receipt is not None or not self._session.is_waiting:
+                if outcome.receipt is not None or not self._is_waiting:
                     return outcome
             if time.monotonic() >= deadline:
                 raise self._without_outcome(transaction, problem, is_sent=is_sent)

@@ -79,7 +79,7 @@ class Session:
 
         from cli.settings import in_force
         from cli.user_folder import profile_path
-        from network.profile import Profile, check_url, read_profile
+        from network.profile import Profile, read_profile
 
         name = self.choices.profile or str(in_force("profile").value)
         if name:
@@ -90,8 +90,7 @@ class Session:
         else:
             profile = Profile(nodes=(DEFAULT_NODE,))
         if self.choices.nodes:
-            nodes = tuple(check_url(url, "--node") for url in self.choices.nodes)
-            profile = replace(profile, nodes=nodes)
+            profile = replace(profile, nodes=tuple(_checked_url(url) for url in self.choices.nodes))
         return profile
 
     @cached_property
@@ -192,6 +191,21 @@ def with_session(
         return command(Session(choices or Choices()), *arguments, **options)
 
     return update_wrapper(wrapped, command)
+
+
+def _checked_url(url: str) -> str:
+    from ledger.errors import LedgerError
+    from network.profile import check_url
+
+    try:
+        return check_url(url, "--node")
+    except LedgerError as problem:
+        raise Failure(
+            "usage.wrong_value",
+            problem.message,
+            advice="a node's public port, such as --node http://127.0.0.1:26600",
+            exit_code=ExitCode.USAGE,
+        ) from None
 
 
 def _no_profile(name: str, path: Path) -> Failure:

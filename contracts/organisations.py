@@ -19,11 +19,11 @@ from ledger.codec import Canonical, encode
 from ledger.errors import LedgerError
 from ledger.members import (
     ADDRESSES_MAX,
-    CERTIFICATE_BYTES_MAX,
     KEYS,
     NODES,
     ORGANISATIONS,
     PREFIXES_MAX,
+    TLS_CERTIFICATE_BYTES_MAX,
     Address,
     Gs1Prefix,
     Key,
@@ -45,7 +45,7 @@ ROLES_MAX: Final = len(Role)
 
 Roles = Annotated[tuple[Role, ...], Meta(min_length=1, max_length=ROLES_MAX)]
 Prefixes = Annotated[tuple[Gs1Prefix, ...], Meta(max_length=PREFIXES_MAX)]
-Certificate = Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
+Certificate = Annotated[bytes, Meta(min_length=1, max_length=TLS_CERTIFICATE_BYTES_MAX)]
 Addresses = Annotated[tuple[Address, ...], Meta(max_length=ADDRESSES_MAX)]
 
 

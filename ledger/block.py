@@ -19,6 +19,7 @@ from ledger.merkle import log
 from ledger.types import (
     BLOCK_BYTES_MAX,
     BLOCK_TRANSACTIONS_MAX,
+    QUORUM_CERTIFICATE_BYTES_MAX,
     ZERO_HASH,
     BlockId,
     Bytes32,
@@ -28,9 +29,8 @@ from ledger.types import (
 
 HEADER_VERSION: Final = 1
 PROTOCOL_VERSION: Final = 1
-CERTIFICATE_BYTES_MAX: Final = 64 << 10  # 128 signatures of 64 bytes, their indices, room to spare
 # What an encoded block may take: its parts, a MessagePack header for each transaction, and its own header.
-ENCODED_BYTES_MAX: Final = BLOCK_BYTES_MAX + CERTIFICATE_BYTES_MAX + 5 * BLOCK_TRANSACTIONS_MAX + 4096
+ENCODED_BYTES_MAX: Final = BLOCK_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 5 * BLOCK_TRANSACTIONS_MAX + 4096
 
 
 class Header(Canonical):
@@ -66,7 +66,7 @@ class Block(Canonical):
     """A header, the encoded quorum certificate of its parent (empty at heights 0 and 1), transactions."""
 
     header: Header
-    last_certificate: Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
+    last_certificate: Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
     transactions: Annotated[tuple[bytes, ...], Meta(max_length=BLOCK_TRANSACTIONS_MAX)]
 
 

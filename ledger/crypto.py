@@ -29,17 +29,14 @@ class Tag(Enum):
     VALIDATORS = b"farmgate/validators/1"
     LEADERS = b"farmgate/leaders/1"
     TRANSACTION = b"farmgate/transaction/1"
-    RECEIPT = b"farmgate/receipt/1"
     HEADER = b"farmgate/header/1"
     PROPOSAL = b"farmgate/proposal/1"
     VOTE = b"farmgate/vote/1"
     CERTIFICATE = b"farmgate/certificate/1"
     EVIDENCE = b"farmgate/evidence/1"
     EVENT = b"farmgate/event/1"
-    EVENT_FIELD = b"farmgate/event-field/1"
     EVENT_IDENTITY = b"farmgate/event-identity/1"
     HANDSHAKE = b"farmgate/handshake/1"
-    NODE = b"farmgate/node/1"
     KEY_POSSESSION = b"farmgate/key-possession/1"
 
 

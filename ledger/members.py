@@ -22,7 +22,7 @@ KEYS_MAX: Final = 1000  # of one organisation: a scanner a person, with room
 PREFIXES_MAX: Final = 64
 SITES_MAX: Final = 4096
 NODES_MAX: Final = 64
-CERTIFICATE_BYTES_MAX: Final = 4096
+TLS_CERTIFICATE_BYTES_MAX: Final = 4096
 ADDRESSES_MAX: Final = 8
 
 Title = Annotated[str, Meta(min_length=1, max_length=TITLE_LENGTH_MAX)]
@@ -82,7 +82,7 @@ class Node(Canonical):
     organisation: Name
     name: Name
     role: NodeRole
-    certificate: Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
+    certificate: Annotated[bytes, Meta(min_length=1, max_length=TLS_CERTIFICATE_BYTES_MAX)]
     addresses: Annotated[tuple[Address, ...], Meta(max_length=ADDRESSES_MAX)]
 
 

@@ -40,6 +40,7 @@ from ledger.receipt import Receipt, Status, receipt_bytes
 from ledger.state import Overlay, StateView, Table
 from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
 from ledger.types import (
+    QUORUM_CERTIFICATE_BYTES_MAX,
     BlockId,
     Bytes32,
     ChainId,
@@ -50,7 +51,7 @@ from ledger.types import (
     TxId,
 )
 from ledger.validators import ValidatorSet, validators_hash
-from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate, verify_certificate
+from ledger.vote import Certificate, verify_certificate
 from ledger.world import Layer, World
 
 
@@ -253,7 +254,7 @@ def _signers(tip: Tip, last_certificate: bytes) -> tuple[int, ...]:
     """Who signed the parent's certificate, by index; nobody where it is of another epoch, or block 0."""
     if not last_certificate or tip.header.epoch != tip.epoch.epoch:
         return ()
-    certificate = decode(last_certificate, Certificate, CERTIFICATE_BYTES_MAX)
+    certificate = decode(last_certificate, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     return tuple(index for index, _ in certificate.signatures)
 
 
@@ -292,7 +293,7 @@ def check_place(tip: Tip, block: Block) -> None:
         if block.last_certificate:
             raise LedgerError("block.wrong_certificate", "the genesis block has no certificate")
         return
-    certificate = decode(block.last_certificate, Certificate, CERTIFICATE_BYTES_MAX)
+    certificate = decode(block.last_certificate, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     if certificate.block_id != tip.id:
         raise LedgerError("block.wrong_certificate", "the certificate is not the parent's")
     verify_certificate(certificate, ChainId(tip.header.chain_id), Epoch(tip.header.epoch), tip.voters)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from itertools import pairwise
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -32,8 +32,6 @@ from ledger.types import (
     View,
 )
 from ledger.validators import ValidatorSet
-
-CERTIFICATE_BYTES_MAX: Final = 16 << 10  # 128 signers at 69 bytes, and the vote that they signed
 
 ValidatorIndex = Annotated[int, Meta(ge=0, lt=VALIDATORS_MAX)]
 

@@ -27,8 +27,8 @@ from ledger.genesis import Genesis, chain_id
 from ledger.members import Node, NodeRole, nodes_in_force
 from ledger.mempool import Mempool
 from ledger.transition import Rules, Tip, apply_block
-from ledger.types import BlockId, ChainId, Epoch, Height, TxId
-from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, ChainId, Epoch, Height, TxId
+from ledger.vote import Certificate
 from node.bodies import Bodies
 from node.catch_up import CatchUp
 from node.clock import Clock
@@ -155,6 +155,7 @@ class RunningNode:
             exchange.page_sources,
             self._on_commit,
             self._driver.synced,
+            exchange.found_finalization,
             exchange.refused_page,
         )
         exchange.join(self._network, self._driver, self._catch_up)
@@ -304,7 +305,7 @@ def _finalization_of_head(stores: Stores) -> Certificate | None:
         return None
     own = stores.blocks.finalization(height)
     if own is not None:
-        return decode(own[1], Certificate, CERTIFICATE_BYTES_MAX)
+        return decode(own[1], Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     stored = stores.blocks.stored(height)
     assert stored is not None, "the head is stored"
     return decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX).finalization

@@ -1,8 +1,10 @@
 """Catching up: blocks that became final without this node, fetched page by page.
 
-Only certificates move the target. A page ends at a block with a finalization of its own;
-that certificate and the parent links prove the page before any block of it runs, and each
-block is then executed and held to its header like any other.
+Only certificates move the target. A page ends at a block with a finalization of its own, or
+below one to which its link leads; certificate, parents and link prove the page before any
+block of it runs, and each block is then executed and held to its header like any other.
+
+Source: docs/spec/p2p.md, rules B1-B5.
 """
 
 from __future__ import annotations
@@ -15,15 +17,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from ledger.block import Block, block_id, decode_block
+from ledger.block import Block, Header, block_id, decode_block
 from ledger.codec import decode, encode
 from ledger.consensus.events import Behind, Synced
 from ledger.errors import LedgerError
-from ledger.types import BlockId, Epoch, Height, PublicKey
-from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate, VoteKind, verify_certificate
+from ledger.merkle.log import leaf_hash
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height, PublicKey
+from ledger.vote import Certificate, VoteKind, verify_certificate
 from node.bodies import is_body_of
 from node.executor import Executor, Superseded
 from node.justification import Justification
+from node.link import Link, check_link
 from node.logging import log, logger
 
 LOG: Final = logger("catch_up")
@@ -36,9 +40,10 @@ PAUSE_SECONDS: Final = 0.5  # after every peer was asked in vain
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Consecutive final blocks, and the finalization of the last one."""
+    """Consecutive final blocks, and the finalization of the last, or of the header that `link` leads to."""
 
     blocks: tuple[bytes, ...]
+    link: Link | None
     finalization: bytes
 
 
@@ -55,6 +60,7 @@ class CatchUp:
         peers: Callable[[], Sequence[PublicKey]],
         on_committed: Callable[[BlockId], Awaitable[None]],
         on_synced: Callable[[Synced], None],
+        on_finalization: Callable[[PublicKey, Certificate], None],
         on_invalid: Callable[[PublicKey, str], None],
     ) -> None:
         self._executor = executor
@@ -62,6 +68,7 @@ class CatchUp:
         self._peers = peers
         self._on_committed = on_committed
         self._on_synced = on_synced
+        self._on_finalization = on_finalization
         self._on_invalid = on_invalid
         self._target: Certificate | None = None
         self._wanted = asyncio.Event()
@@ -108,13 +115,16 @@ class CatchUp:
             return self._is_reached(target)
         try:
             blocks, finalization = self._open(page, target)
+            if finalization.view > target.view:  # the signer's floor must rise before such a block is stored
+                self._on_finalization(peer, finalization)
+                return False
             for block in blocks:
                 await self._commit(block, finalization)
         except LedgerError as refusal:
             log(LOG, logging.WARNING, "page refused", peer=peer.hex(), reason=str(refusal))
             self._on_invalid(peer, refusal.code)
             return False
-        if blocks:
+        if blocks and finalization.block_id == block_id(blocks[-1].header):
             self._on_synced(Synced(blocks[-1].header, finalization))
         return self._is_reached(target) or bool(blocks)
 
@@ -128,36 +138,36 @@ class CatchUp:
         return reached
 
     def _open(self, page: Page, target: Certificate) -> tuple[list[Block], Certificate]:
-        """The blocks of a page that its finalization proves, and the finalization of the last of them.
+        """The blocks of a page that its finalization proves, and that finalization.
 
-        Those that are committed already are left out, and so is what lies beyond the target: a peer that
-        is ahead of it answers with more, and that is for consensus to ask for.
+        Those that are committed already are left out, and so is what lies beyond the target, where the
+        target is in the page: a peer that is ahead of it answers with more, and that is for consensus to
+        ask for. Where the target lies under the link, the finalization is above it.
 
         Raises:
             LedgerError: `page.*`, `certificate.*` or `encoding.*`.
         """
         tip = self._executor.committed
-        finalization = decode(page.finalization, Certificate, CERTIFICATE_BYTES_MAX)
+        finalization = decode(page.finalization, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
         verify_certificate(finalization, self._executor.chain_id, Epoch(tip.epoch.epoch), tip.validators)
         blocks = [decode_block(data) for data in page.blocks]
         ids = [block_id(block.header) for block in blocks]
-        if finalization.kind is not VoteKind.FINALIZE or finalization.block_id != ids[-1]:
-            raise LedgerError("page.wrong_certificate", "the certificate does not make the last block final")
-        for lower, upper in pairwise(zip(ids, blocks, strict=True)):
-            if upper[1].header.parent_id != lower[0]:
-                raise LedgerError("page.broken_chain", f"height {upper[1].header.height} does not follow")
+        named = blocks[-1].header if page.link is None else page.link.header
+        if finalization.kind is not VoteKind.FINALIZE or finalization.block_id != block_id(named):
+            raise LedgerError("page.wrong_certificate", "it does not make the last header final")
+        _check_run([*(block.header for block in blocks), named], ids, finalization)
         if finalization.view > target.view:
-            if target.block_id not in ids:
+            if target.block_id in ids:
+                blocks, finalization = blocks[: ids.index(target.block_id) + 1], target
+            elif page.link is None:
                 raise LedgerError("page.beyond_target", "ends above what consensus asked for, without it")
-            blocks, finalization = blocks[: ids.index(target.block_id) + 1], target
         blocks = [block for block in blocks if block.header.height > tip.header.height]
-        for block in blocks:
-            if not is_body_of(block.header, block.last_certificate, block.transactions):
-                raise LedgerError(
-                    "page.wrong_body", f"height {block.header.height}: not the body of its header"
-                )
+        _check_bodies(blocks)
         if blocks and blocks[0].header.parent_id != tip.id:
             raise LedgerError("page.wrong_start", f"does not follow height {tip.header.height}")
+        if blocks and page.link is not None and finalization is not target:
+            new = (leaf_hash(block_id(block.header)) for block in blocks)
+            check_link(page.link, tip.history.append_all(new))
         return blocks, finalization
 
     async def _commit(self, block: Block, finalization: Certificate) -> None:
@@ -168,7 +178,30 @@ class CatchUp:
             await self._executor.check(block)
         is_last = finalization.block_id == identifier
         justification = Justification(None, None, (), finalization)
-        await self._executor.commit(
+        is_new = await self._executor.commit(
             identifier, encode(finalization) if is_last else b"", encode(justification)
         )
-        await self._on_committed(identifier)
+        if is_new:
+            await self._on_committed(identifier)
+
+
+def _check_run(headers: Sequence[Header], ids: Sequence[BlockId], finalization: Certificate) -> None:
+    """Refuse blocks that do not follow one another, or that belong to another epoch than their certificate.
+
+    The last block of an epoch has a finalization of its own, so no page and no link has to cross it.
+    """
+    for lower, upper in pairwise(range(len(ids))):
+        if headers[upper].parent_id != ids[lower]:
+            raise LedgerError("page.broken_chain", f"height {headers[upper].height} does not follow")
+    for header in headers:
+        if header.epoch != finalization.vote.epoch:
+            raise LedgerError(
+                "page.crosses_epoch",
+                f"height {header.height} is of epoch {header.epoch}, expected {finalization.vote.epoch}",
+            )
+
+
+def _check_bodies(blocks: Sequence[Block]) -> None:
+    for block in blocks:
+        if not is_body_of(block.header, block.last_certificate, block.transactions):
+            raise LedgerError("page.wrong_body", f"height {block.header.height}: not the body of its header")

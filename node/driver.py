@@ -67,7 +67,7 @@ LOG: Final = logger("driver")
 INPUTS_OF_PEER_MAX: Final = 2_000  # waiting messages of one peer; what comes above is lost, as on a network
 TURN_INPUTS_MAX: Final = 256  # inputs that share one sync
 CHECK_SECONDS: Final = 60.0  # a check that takes longer is answered "pending", never "invalid"
-TASKS_MAX: Final = 256
+FETCHES_MAX: Final = 256  # blocks whose bodies are looked for; the machine asks again for what is above
 
 
 class NodeHalted(Exception):
@@ -91,7 +91,7 @@ class Outlet(Protocol):
         """A peer misbehaved."""
 
     async def fetch_body(self, of: BlockId, sources: Sequence[Peer]) -> bool:
-        """Bring a body to hand by asking the sources in turn; whether it came."""
+        """Bring a body to hand by asking the sources in turn, also those added meanwhile; whether it came."""
 
 
 class Driver:
@@ -122,7 +122,7 @@ class Driver:
         self._ready = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._running = 0
+        self._fetching: dict[BlockId, list[Peer]] = {}  # and whom the fetch asks, in this order
         self._checking: dict[BlockId, None] = {}
         self._pending: bool | None = None
         self._found_nothing = False
@@ -248,7 +248,7 @@ class Driver:
             case Build():
                 self._start(self._build(effect))
             case Fetch():
-                self._start(self._fetch(effect))
+                self._start_fetch(effect)
             case Check():
                 self._start(self._check(effect.block_id))
             case Behind():
@@ -271,14 +271,17 @@ class Driver:
                 assert_never(effect)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._tasks is None or self._running >= TASKS_MAX:
-            work.close()  # the machine asks again while it still wants the answer
-            return
-        self._running += 1
-        self._tasks.create_task(work).add_done_callback(self._ended)
+        assert self._tasks is not None, "effects are performed by run alone"
+        self._tasks.create_task(work)
 
-    def _ended(self, _: asyncio.Task[None]) -> None:
-        self._running -= 1
+    def _start_fetch(self, effect: Fetch) -> None:
+        """Look for a body, or let the fetch that looks for it already ask the new sources too."""
+        sources = self._fetching.get(effect.block_id)
+        if sources is not None:
+            sources.extend(each for each in effect.sources if each not in sources)
+        elif len(self._fetching) < FETCHES_MAX:
+            self._fetching[effect.block_id] = list(effect.sources)
+            self._start(self._fetch(effect.block_id))
 
     def _wake_at(self, at_ms: int) -> None:
         if self._timer is not None:
@@ -309,10 +312,13 @@ class Driver:
         self._bodies.put(execution.block)
         self.feed(Built(effect.view, execution.block.header))
 
-    async def _fetch(self, effect: Fetch) -> None:
-        block = self._bodies.get(effect.block_id)
-        if block is None and await self._outlet.fetch_body(effect.block_id, effect.sources):
-            block = self._bodies.get(effect.block_id)
+    async def _fetch(self, identifier: BlockId) -> None:
+        block = self._bodies.get(identifier)
+        try:
+            if block is None and await self._outlet.fetch_body(identifier, self._fetching[identifier]):
+                block = self._bodies.get(identifier)
+        finally:
+            del self._fetching[identifier]
         if block is not None:
             self.feed(Fetched(block.header))
 
@@ -346,12 +352,13 @@ class Driver:
                 with suppress(Superseded):  # catching up has committed it meanwhile
                     await self._executor.check(block)
             finalization = effect.finalization if effect.finalization.block_id == effect.block_id else None
-            await self._executor.commit(
+            is_new = await self._executor.commit(
                 effect.block_id,
                 b"" if finalization is None else encode(finalization),
                 encode(Justification(effect.proposal, effect.certificate, effect.gap, effect.finalization)),
             )
-        self.final_view = effect.finalization.view
-        await self._on_commit(effect.block_id)
+            if is_new:
+                await self._on_commit(effect.block_id)
+        self.final_view = max(self.final_view, effect.finalization.view)
         self._bodies.drop(effect.block_id)
         self.transactions_pending()

@@ -11,6 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Final, assert_never
 
 from ledger.block import Header, decode_block
@@ -22,6 +23,7 @@ from ledger.members import Node
 from ledger.transaction import decode_transaction
 from ledger.types import BlockId, Height, PublicKey, TxId
 from ledger.validators import ValidatorSet
+from ledger.vote import Certificate
 from node.bodies import ANSWER_SECONDS, ASSEMBLY_SECONDS, SOURCES_MAX, Bodies, assemble
 from node.catch_up import ANSWER_SECONDS as PAGE_SECONDS
 from node.catch_up import PAGE_BYTES_MAX, CatchUp, Page
@@ -179,7 +181,7 @@ class Exchange:
             return block is not None and self._bodies.offer(block)
         if of in self._assemblies and await self._bodies.wait(of, ASSEMBLY_SECONDS):
             return True
-        for peer in sources[:SOURCES_MAX]:
+        for peer in islice(sources, SOURCES_MAX):  # some may be added while it goes on
             key = self._roster.key(peer)
             if key is not None and self.network.send(key, BodyRequest(of), Lane.PROPOSAL):
                 if await self._bodies.wait(of, ANSWER_SECONDS):
@@ -209,6 +211,10 @@ class Exchange:
     def refused_page(self, peer: PublicKey, code: str) -> None:
         """A page did not hold what its certificate says."""
         self.network.report(peer, Offence.INVALID)
+
+    def found_finalization(self, peer: PublicKey, finalization: Certificate) -> None:
+        """A page showed a finalization above the aim: consensus shall know it first, and aim anew."""
+        self.driver.receive(self._roster.peer(peer), consensus.CertificatesMessage((finalization,)))
 
     def _answer_page(self, peer: PublicKey, page: Page | None) -> None:
         waiting = self._pages.get(peer)
@@ -254,7 +260,7 @@ class Exchange:
             case BlocksRequest():
                 self._send_page(peer_id, message)
             case Blocks():
-                self._answer_page(peer_id, Page(message.blocks, message.finalization))
+                self._answer_page(peer_id, Page(message.blocks, message.link, message.finalization))
             case NotFound():
                 if peer_id in self._pages:
                     self._answer_page(peer_id, None)
@@ -335,10 +341,11 @@ class Exchange:
         page = self._executor.stores.blocks.finalized_page(
             Height(request.from_height), request.count_max, PAGE_BYTES_MAX
         )
-        if page is None or page.link:
+        if page is None:
             self.network.send(peer_id, NotFound(bytes(32)), Lane.BULK)
         else:
-            self.network.send(peer_id, Blocks(request.from_height, page.blocks, page.finalization), Lane.BULK)
+            answer = Blocks(request.from_height, page.blocks, page.link, page.finalization)
+            self.network.send(peer_id, answer, Lane.BULK)
 
     # --- gossip ---------------------------------------------------------------
 

@@ -212,18 +212,20 @@ class Executor:
 
     # --- final blocks -------------------------------------------------------
 
-    async def commit(self, of: BlockId, finalization: bytes, justification: bytes) -> None:
+    async def commit(self, of: BlockId, finalization: bytes, justification: bytes) -> bool:
         """Write a final block that was run: blocks first, then state, each one synced batch.
 
         `finalization` is the encoded certificate of this very block, empty where a descendant's
-        covers it. A failed write ends the process: the store sees to it.
+        covers it. False where the block was written before: consensus and catching up may both
+        want it. A failed write ends the process: the store sees to it.
         """
         async with self._committing:
             execution = self._executions.get(of)
             if execution is None and self.stores.blocks.height_of(of) is not None:
-                return  # consensus and catching up both wanted it
+                return False
             assert execution is not None, "asked to commit a block that was never run"
             await self._commit(execution, finalization, justification)
+            return True
 
     async def _commit(self, execution: Execution, finalization: bytes, justification: bytes) -> None:
         tip = execution.tip

@@ -16,7 +16,7 @@ from contracts.possession import prove_possession
 from ledger.codec import Canonical
 from ledger.crypto import KeyPair
 from ledger.errors import LedgerError
-from ledger.members import ADDRESSES_MAX, CERTIFICATE_BYTES_MAX, Address, NodeRole, Role, Title
+from ledger.members import ADDRESSES_MAX, TLS_CERTIFICATE_BYTES_MAX, Address, NodeRole, Role, Title
 from ledger.readable import from_readable, to_readable
 from ledger.types import Bytes32, Bytes64, ChainId, Name
 from node.p2p.identity import NodeIdentity
@@ -43,7 +43,7 @@ class NodeRegistration(Canonical):
     organisation: Name
     role: NodeRole
     public_key: Bytes32
-    certificate: Annotated[bytes, Meta(min_length=1, max_length=CERTIFICATE_BYTES_MAX)]
+    certificate: Annotated[bytes, Meta(min_length=1, max_length=TLS_CERTIFICATE_BYTES_MAX)]
     addresses: Annotated[tuple[Address, ...], Meta(max_length=ADDRESSES_MAX)]
     validator_key: Bytes32 | None
     gateway_key: Bytes32 | None

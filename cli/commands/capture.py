@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from cli.exit_code import ExitCode
-from cli.failure import Finished
+from cli.failure import Failure, Finished
 from cli.group import Command
 from cli.output import Output, printable
 from cli.session import Session, with_session
@@ -45,9 +45,7 @@ def capture(session: Session, files: tuple[Path, ...]) -> None:
         events += found
         problems += wrong
     if problems:
-        tell(session.output, problems)
-        session.output.note(f"nothing was sent: {counted(len(problems), 'problem')}")
-        raise Finished(ExitCode.REJECTED)
+        refuse(session.output, problems)
     if session.is_dry_run:
         words = f"{counted(len(events), 'event')} checked and sound; nothing was sent"
         session.output.data({"events": [], "checked": len(events)}, lambda: words)
@@ -73,7 +71,7 @@ def record_events(session: Session, events: Sequence[FoundEvent]) -> list[EventF
             for batch in batches(events):
                 told += capture_batch(sender, batch)
                 step(len(batch))
-        except Exception:
+        except BaseException:  # Ctrl-C too: what is recorded is recorded
             if told:
                 show(session.output, told)
                 left = len(events) - len(told)
@@ -93,8 +91,33 @@ def tell(output: Output, fates: Sequence[EventFate]) -> None:
     if counts:
         words = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         output.note(f"{counted(len(fates), 'event')}: {words}")
+    if counts["pending"]:
+        output.note("farmgate outbox send tells what became of them")
     if counts["refused"]:
         raise Finished(ExitCode.REJECTED)
+
+
+def refuse(output: Output, problems: Sequence[EventFate]) -> NoReturn:
+    """Say what is wrong with documents that are not sent, and what to try.
+
+    Raises:
+        Finished: always.
+    """
+    from cli.advice import advice_for
+    from contracts.epcis.problems import PROBLEMS_MAX
+
+    show(output, problems)
+    by_file = Counter(problem.origin.document for problem in problems)
+    words = f"nothing was sent: {counted(len(problems), 'problem')}"
+    if len(by_file) > 1:
+        words += f" in {len(by_file)} files"
+    if max(by_file.values()) >= PROBLEMS_MAX:
+        words += f" (of each file the first {PROBLEMS_MAX})"
+    output.note(words)
+    for advice in dict.fromkeys(advice_for(problem.code) for problem in problems):
+        if advice and not output.is_quiet:
+            output.advise(advice)
+    raise Finished(ExitCode.REJECTED)
 
 
 def show(output: Output, fates: Sequence[EventFate]) -> None:
@@ -128,6 +151,10 @@ def _name(file: Path) -> str:
 def _read(file: Path) -> bytes:
     from contracts.epcis.document import DOCUMENT_BYTES_MAX
 
-    with click.open_file(str(file), "rb") as stream:
-        data: bytes = stream.read(DOCUMENT_BYTES_MAX + 1)
+    try:
+        with click.open_file(str(file), "rb") as stream:
+            data: bytes = stream.read(DOCUMENT_BYTES_MAX + 1)
+    except OSError as problem:
+        words = f"{_name(file)} can't be read: {problem.strerror or problem}"
+        raise Failure("usage.unreadable", words, exit_code=ExitCode.FAILED) from None
     return data

@@ -322,14 +322,13 @@ def _other_end(session: Session, who: str, where: str | None, option: str) -> tu
 def _record(session: Session, verb: str, event: JsonObject) -> None:
     """Check the event as every validator will, and send it."""
     from cli.capturing import read_events
-    from cli.commands.capture import record_events, tell
+    from cli.commands.capture import record_events, refuse, tell
     from contracts.epcis.canonical_json import canonical
 
     body = canonical(event)
     events, problems = read_events(verb, body)
     if problems:
-        tell(session.output, problems)
-        return
+        refuse(session.output, problems)
     if session.is_dry_run:
         import json
 

@@ -60,12 +60,14 @@ def parse(data: bytes, bytes_max: int) -> Json:
         text = data.decode()
     except UnicodeDecodeError as problem:
         raise LedgerError("json.malformed", f"not UTF-8 at byte {problem.start}") from None
+    if not text.strip():
+        raise LedgerError("json.malformed", "nothing is there" if not text else "nothing but white space")
     _check_depth(data)
     try:
         value: Json = _scanner.decode(text)
     except json.JSONDecodeError as problem:
         offset = len(text[: problem.pos].encode())
-        raise LedgerError("json.malformed", f"{problem.msg} at byte {offset}") from None
+        raise LedgerError("json.malformed", f"no JSON: {problem.msg} at byte {offset}") from None
     except _FaultError as fault:
         raise _located(fault, text) from None
     if "\\u" in text:

@@ -1,11 +1,13 @@
 """Which events are recorded: found by their eventID, told apart by their identity, so none counts twice.
 
 The chain's blocks hold the events themselves; here stands where. Several events may share an eventID:
-an event and the declarations that it was wrong, or a client's mistake, which is flagged.
+an event and the declarations that it was wrong, or a client's mistake, which is flagged. A recording id names
+one event alone: the transaction that brought it, and its place in there.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -13,10 +15,12 @@ from msgspec import Meta
 from ledger.codec import Canonical
 from ledger.errors import LedgerError
 from ledger.state import Overlay, StateView, Table
-from ledger.types import Bytes32, Counter, Name
+from ledger.types import Bytes32, Counter, Name, TxId
 
 NAMESPACE: Final = "provenance"
 VERSIONS_MAX: Final = 64  # events that share one eventID
+
+_RECORDING_ID = re.compile(r"urn:farmgate:event:([0-9a-f]{64}):(0|[1-9][0-9]{0,3})")
 
 
 class EventKey(Canonical):
@@ -65,6 +69,17 @@ class Erroneous(Canonical):
 
 EVENTS: Final = Table(NAMESPACE, b"event", EventVersions)  # key: eventID
 ERRONEOUS: Final = Table(NAMESPACE, b"erroneous", Erroneous)  # key: `key_bytes` of the event
+
+
+def recording_id(transaction_id: bytes, event_index: int) -> str:
+    """The ledger's own name of an event, which no other event has: `urn:farmgate:event:TRANSACTION:INDEX`."""
+    return f"urn:farmgate:event:{transaction_id.hex()}:{event_index}"
+
+
+def read_recording_id(text: str) -> tuple[TxId, int] | None:
+    """The transaction and the index in it that a recording id names; None for any other text."""
+    found = _RECORDING_ID.fullmatch(text)
+    return None if found is None else (TxId(bytes.fromhex(found[1])), int(found[2]))
 
 
 def key_bytes(key: EventKey) -> bytes:

@@ -24,6 +24,9 @@ LOG_SIZE_MAX: Final = HEIGHT_MAX  # leaves; a log of headers has at most one a h
 PATH_LENGTH_MAX: Final = (
     64  # hashes; above what LOG_SIZE_MAX leaves can need, so any longer path is refused unread
 )
+EXTENSION_LENGTH_MAX: Final = (
+    2 * LOG_SIZE_MAX.bit_length()
+)  # subtrees grow, then shrink, a size at most twice
 
 
 def leaf_hash(data: bytes) -> Hash:
@@ -149,6 +152,19 @@ def verify_consistency(
         raise LedgerError("proof.mismatch", "the consistency path leads to other roots")
 
 
+def extension(size: int, leaf_hashes: Sequence[bytes]) -> tuple[Hash, ...]:
+    """What a frontier of `size` entries needs to grow by these: the roots of the full subtrees over them.
+
+    At most EXTENSION_LENGTH_MAX hashes, however many the entries.
+    """
+    roots: list[Hash] = []
+    taken = 0
+    for width in _subtree_widths(size, size + len(leaf_hashes)):
+        roots.append(root_of_hashes(leaf_hashes[taken : taken + width]))
+        taken += width
+    return tuple(roots)
+
+
 class Frontier(Canonical, frozen=True):
     """All that a log needs to grow: its size and the roots of its full subtrees, largest first.
 
@@ -182,6 +198,31 @@ class Frontier(Canonical, frozen=True):
         assert size <= LOG_SIZE_MAX
         return Frontier(size, tuple(peaks))
 
+    def extend(self, size: int, subtrees: Sequence[bytes]) -> Frontier:
+        """The frontier after `size` entries, by what `extension` gave for those that are not here yet.
+
+        Whether they are the log's entries shows when its root is compared.
+
+        Raises:
+            LedgerError: `proof.out_of_range`, `proof.length`, `proof.hash_size`.
+        """
+        if not self.size <= size <= LOG_SIZE_MAX:
+            raise LedgerError(
+                "proof.out_of_range", f"a log of {size} entries can't extend one of {self.size}"
+            )
+        widths = _subtree_widths(self.size, size)
+        if len(subtrees) != len(widths):
+            raise LedgerError("proof.length", f"{len(subtrees)} hashes, expected {len(widths)}")
+        peaks, at = list(self.peaks), self.size
+        for width, subtree in zip(widths, subtrees, strict=True):
+            _check_hashes((subtree,), ())
+            node = subtree
+            at += width
+            for _ in range((at & -at).bit_length() - width.bit_length()):  # one merge for each level it fills
+                node = _node(peaks.pop(), node)
+            peaks.append(node)
+        return Frontier(size, tuple(peaks))
+
     def root(self) -> Hash:
         """The tree hash over all entries so far."""
         if not self.peaks:
@@ -205,6 +246,16 @@ def _level_above(level: list[bytes]) -> list[bytes]:
     if len(level) & 1:
         above.append(level[-1])
     return above
+
+
+def _subtree_widths(start: int, stop: int) -> list[int]:
+    """The sizes of the full subtrees over entries start to stop - 1, in order: the largest that fit."""
+    widths = []
+    while start < stop:
+        fitting = 1 << ((stop - start).bit_length() - 1)
+        widths.append(min(fitting, start & -start or fitting))
+        start += widths[-1]
+    return widths
 
 
 def _split(size: int) -> int:

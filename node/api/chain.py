@@ -12,8 +12,8 @@ from ledger.errors import LedgerError
 from ledger.readable import to_readable
 from ledger.receipt import Receipt
 from ledger.transaction import decode_transaction
-from ledger.types import BlockId, Epoch, Height
-from ledger.vote import CERTIFICATE_BYTES_MAX, Certificate
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height
+from ledger.vote import Certificate
 from node.api.answers import bytes_answer, check_at, json_answer
 from node.api.context import Api
 from node.api.models import (
@@ -211,7 +211,7 @@ def _transaction(index: int, raw: bytes, receipt: Receipt) -> BlockTransaction:
 def _certificate(api: Api, record: BlockRecord) -> CertificateModel | None:
     if not record.finalization:
         return None
-    certificate = decode(record.finalization, Certificate, CERTIFICATE_BYTES_MAX)
+    certificate = decode(record.finalization, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     voters = api.service.validators(Height(record.block.header.height))
     names = [] if voters is None else [each.node for each in voters.validators]
     return CertificateModel(

@@ -19,7 +19,7 @@ from ledger.transaction import Transaction, decode_transaction
 from ledger.types import RESULT_BYTES_MAX, TRANSACTION_BYTES_MAX, Hash, Height, TimeMs, TxId
 from node.api.turns import Turns
 from node.event_index import Place, is_capture
-from node.service import BlockRecord, Service
+from node.service import BlockRecord, Service, TransactionRecord
 
 BLOCKS_KEPT: Final = 4  # decoded blocks that one question keeps; places come in order
 
@@ -90,6 +90,21 @@ def events_in(record: BlockRecord, state: StateView) -> Iterator[RecordedEvent]:
 def capture_results(receipt: Receipt) -> tuple[EventResult, ...]:
     """What became of each event of a capture that was not refused."""
     return decode(receipt.result, CaptureResult, RESULT_BYTES_MAX).events
+
+
+def recorded_place(record: TransactionRecord | None, event_index: int) -> Place | None:
+    """Where the event stands that a transaction brought; for a repeated one, where it was recorded first."""
+    if record is None or record.receipt is None or not is_capture(record.transaction):
+        return None
+    results = () if record.receipt.status is Status.REFUSED else capture_results(record.receipt)
+    if event_index >= len(results):
+        return None
+    first = results[event_index].first
+    if first is not None:
+        return Place(Height(first.height), first.transaction_index, first.event_index)
+    assert record.height is not None, "a receipt stands in a block"
+    assert record.index is not None, "a receipt stands in a block"
+    return Place(record.height, record.index, event_index)
 
 
 def _recorded(

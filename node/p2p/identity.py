@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ledger.crypto import KeyPair, key_pair
 from ledger.errors import LedgerError
-from ledger.members import CERTIFICATE_BYTES_MAX
+from ledger.members import TLS_CERTIFICATE_BYTES_MAX
 from ledger.types import PublicKey
 
 SEED_BYTES: Final = 32
@@ -70,8 +70,10 @@ def certificate_key(certificate: bytes) -> PublicKey:
     Raises:
         LedgerError: `identity.bad_certificate` (too large, not X.509, or of another algorithm).
     """
-    if len(certificate) > CERTIFICATE_BYTES_MAX:
-        raise LedgerError("identity.bad_certificate", f"at most {CERTIFICATE_BYTES_MAX} bytes are allowed")
+    if len(certificate) > TLS_CERTIFICATE_BYTES_MAX:
+        raise LedgerError(
+            "identity.bad_certificate", f"at most {TLS_CERTIFICATE_BYTES_MAX} bytes are allowed"
+        )
     try:
         public = x509.load_der_x509_certificate(certificate).public_key()
     except Exception as problem:  # noqa: BLE001 - the parser names no closed list of errors for hostile bytes

@@ -12,36 +12,37 @@ from typing import Annotated, Final, cast
 
 from msgspec import Meta
 
-from ledger.block import CERTIFICATE_BYTES_MAX
 from ledger.block import ENCODED_BYTES_MAX as BLOCK_MESSAGE_BYTES_MAX
 from ledger.codec import Canonical, decode, encode
+from ledger.consensus.messages import MESSAGE_BYTES_MAX as CONSENSUS_BYTES_MAX
 from ledger.errors import LedgerError
+from ledger.merkle.log import EXTENSION_LENGTH_MAX
 from ledger.types import (
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
+    QUORUM_CERTIFICATE_BYTES_MAX,
     TRANSACTION_BYTES_MAX,
     Bytes32,
     Code,
     Counter,
 )
+from node.link import Link
 
 ENVELOPE_BYTES: Final = 64  # array and length headers around the parts of a message, with room
 IDS_MAX: Final = BLOCK_TRANSACTIONS_MAX
 BATCH_TRANSACTIONS_MAX: Final = 1_000
 BATCH_BYTES_MAX: Final = 2 * TRANSACTION_BYTES_MAX  # a full batch below one transaction's size, and one more
-CONSENSUS_BYTES_MAX: Final = (
-    17 * CERTIFICATE_BYTES_MAX
-)  # a proposal, its parent's certificate, 16 nullifications
 BLOCKS_COUNT_MAX: Final = 128
+LINK_BYTES_MAX: Final = 2_048 + 34 * EXTENSION_LENGTH_MAX  # a header, and hashes with their lengths
 BLOCKS_BYTES_MAX: Final = (
-    BLOCK_MESSAGE_BYTES_MAX + CERTIFICATE_BYTES_MAX + 4096
-)  # one full block and its certificate fit
+    BLOCK_MESSAGE_BYTES_MAX + LINK_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 4096
+)  # one full block, a link and the certificate fit
 
 RawTransaction = Annotated[bytes, Meta(min_length=1, max_length=TRANSACTION_BYTES_MAX)]
 PackedIds = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=IDS_MAX * HASH_BYTES)]
 PackedIdsOrNone = Annotated[bytes, Meta(max_length=IDS_MAX * HASH_BYTES)]
 ConsensusBytes = Annotated[bytes, Meta(min_length=1, max_length=CONSENSUS_BYTES_MAX)]
-CertificateBytes = Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
+CertificateBytes = Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
 BlockBytes = Annotated[bytes, Meta(min_length=1, max_length=BLOCK_MESSAGE_BYTES_MAX)]
 
 
@@ -100,11 +101,12 @@ class BlocksRequest(Canonical, tag=7):
 class Blocks(Canonical, tag=8):
     """Encoded final blocks, ascending from `from_height`, and the encoded finalization of the last one.
 
-    Both are empty where the peer has nothing from there on.
+    Where the last has none of its own, `link` leads from it to the header that `finalization` names.
     """
 
     from_height: Counter
     blocks: Annotated[tuple[BlockBytes, ...], Meta(max_length=BLOCKS_COUNT_MAX)]
+    link: Link | None
     finalization: CertificateBytes
 
 
@@ -141,7 +143,10 @@ KINDS: Final[dict[int, tuple[type[Canonical], int]]] = {
     1: (Transactions, BATCH_BYTES_MAX + 5 * BATCH_TRANSACTIONS_MAX + ENVELOPE_BYTES),
     2: (TransactionsRequest, IDS_MAX * HASH_BYTES + ENVELOPE_BYTES),
     3: (Consensus, CONSENSUS_BYTES_MAX + ENVELOPE_BYTES),
-    4: (CompactProposal, CONSENSUS_BYTES_MAX + CERTIFICATE_BYTES_MAX + IDS_MAX * HASH_BYTES + ENVELOPE_BYTES),
+    4: (
+        CompactProposal,
+        CONSENSUS_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + IDS_MAX * HASH_BYTES + ENVELOPE_BYTES,
+    ),
     5: (BodyRequest, HASH_BYTES + ENVELOPE_BYTES),
     6: (Body, BLOCK_MESSAGE_BYTES_MAX + ENVELOPE_BYTES),
     7: (BlocksRequest, ENVELOPE_BYTES),

@@ -13,7 +13,6 @@ from typing import Annotated, Final, TypeVar
 from msgspec import Meta
 
 from ledger.block import (
-    CERTIFICATE_BYTES_MAX,
     ENCODED_BYTES_MAX,
     Block,
     Header,
@@ -28,11 +27,13 @@ from ledger.receipt import Receipt, receipt_bytes
 from ledger.types import (
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
+    QUORUM_CERTIFICATE_BYTES_MAX,
     BlockId,
     ChainId,
     Height,
     TxId,
 )
+from node.link import Link, make_link
 from node.store.database import Batch, Database, check_identity, identity_entry
 from node.store.failure import StoreCorrupted
 
@@ -42,7 +43,6 @@ KIND: Final = "blocks"
 RETENTION_BLOCKS: Final = 2_000  # how long justifications are kept: two epochs of the default length
 JUSTIFICATION_BYTES_MAX: Final = 1 << 20
 RECEIPTS_BYTES_MAX: Final = 64 << 20
-LINK_HEADERS_MAX: Final = 256  # headers between a page's last block and the certificate that covers it
 _SWEEP_BLOCKS_MAX: Final = 64  # outdated justifications removed with one new block
 _HEADER_BYTES_MAX: Final = 2_048
 
@@ -55,7 +55,7 @@ _END: Final = b"\xff" * 8
 class _Body(Canonical):
     """What a block holds beside its header."""
 
-    last_certificate: Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
+    last_certificate: Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
     transactions: Annotated[tuple[bytes, ...], Meta(max_length=BLOCK_TRANSACTIONS_MAX)]
 
 
@@ -90,14 +90,14 @@ class FinalizedPage:
 
     blocks: encoded blocks.
     justifications: one for each block, b"" where none is kept.
-    link: headers that follow the last block, up to the one that `finalization` names. Empty unless the run
-        of blocks up to that certificate is longer than a page may be.
-    finalization: the encoded certificate of the last header of `link`, or of the last block.
+    link: leads to the header that `finalization` names. None unless the run of blocks up to that certificate
+        is longer than a page may be.
+    finalization: the encoded certificate of the header of `link`, or of the last block.
     """
 
     blocks: tuple[bytes, ...]
     justifications: tuple[bytes, ...]
-    link: tuple[Header, ...]
+    link: Link | None
     finalization: bytes
 
 
@@ -251,7 +251,8 @@ class BlockStore:
         """Blocks from `start` on, proved final, for a node that is behind; None where nothing is to be had.
 
         The page ends at the last block within the limits that has a certificate of its own. Where there is
-        none, it ends at the last block within the limits (one at least) and `link` leads on to the next.
+        none, it ends at the last block within the limits (one at least) and `link` leads on to the next. It
+        holds blocks of one epoch: the last block of each has a certificate of its own, so no run crosses it.
 
         Raises:
             StoreCorrupted
@@ -259,10 +260,13 @@ class BlockStore:
         assert blocks_max >= 1
         blocks: list[bytes] = []
         size = 0
+        epoch = None
         end = None  # how many of the blocks a certificate of their own allows, and that certificate
         for height in range(start, min(start + blocks_max, self._height + 1)):
-            data = encode(self._block(Height(height)))
-            if blocks and size + len(data) > bytes_max:
+            block = self._block(Height(height))
+            data = encode(block)
+            epoch = block.header.epoch if epoch is None else epoch
+            if block.header.epoch != epoch or (blocks and size + len(data) > bytes_max):
                 break
             blocks.append(data)
             size += len(data)
@@ -272,15 +276,21 @@ class BlockStore:
         if not blocks:
             return None
         if end is not None:
-            return self._page(start, blocks[: end[0]], (), end[1])
+            return self._page(start, blocks[: end[0]], None, end[1])
         following = self.finalization(Height(start + len(blocks)))
-        if following is None or following[0] - start - len(blocks) >= LINK_HEADERS_MAX:
+        if following is None:
             return None
-        link = tuple(self._header(Height(each))[1] for each in range(start + len(blocks), following[0] + 1))
-        return self._page(start, blocks, link, following[1])
+        link = self._link(Height(start + len(blocks)), following[0])
+        return None if link.header.epoch != epoch else self._page(start, blocks, link, following[1])
+
+    def _link(self, first: Height, covering: Height) -> Link:
+        """The link from the block below `first` to the header at `covering`."""
+        start, stop = _HEADER + _number(first), _HEADER + _number(covering)
+        between = [BlockId(value[:HASH_BYTES]) for _, value in self._database.scan(start, stop)]
+        return make_link(self._header(covering)[1], between)
 
     def _page(
-        self, start: Height, blocks: list[bytes], link: tuple[Header, ...], finalization: bytes
+        self, start: Height, blocks: list[bytes], link: Link | None, finalization: bytes
     ) -> FinalizedPage:
         heights = range(start, start + len(blocks))
         justifications = tuple(self._database.get(_JUSTIFICATION + _number(each)) or b"" for each in heights)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 
 from cli import capturing
+from cli.advice import advice_for
 from cli.capturing import FoundEvent, Origin, batches, read_events
 from cli.exit_code import ExitCode
 from cli.sending import Outcome, Sender
 from contracts.epcis.captured import EVENT_BYTES_MAX
-from contracts.epcis.document import DOCUMENT_BYTES_MAX, capture_event
+from contracts.epcis.document import DOCUMENT_BYTES_MAX, DOCUMENT_EVENTS_MAX, capture_event
+from contracts.epcis.problems import PROBLEMS_MAX
 from contracts.provenance.capture import EVENTS_MAX, CaptureArguments
 from ledger.types import ARGUMENTS_BYTES_MAX
 from tests.cli.shell import Site, shell
@@ -76,6 +79,8 @@ def test_again_is_a_duplicate(site: Site, tmp_path: Path) -> None:
     assert again["first"]["transaction_id"] == first["transaction_id"]
     assert again["first"]["height"] == first["height"]
     assert again["transaction_id"] != first["transaction_id"]
+    assert again["recording_id"] == first["recording_id"]
+    assert first["recording_id"] == f"urn:farmgate:event:{first['transaction_id']}:0"
 
 
 def test_text_names_flags(site: Site, tmp_path: Path) -> None:
@@ -165,6 +170,82 @@ def test_too_large(tmp_path: Path) -> None:
     path.write_bytes(b" " * (DOCUMENT_BYTES_MAX + 10))
     said = shell("capture", str(path), "--json")
     assert said.json["events"][0]["code"] == "json.too_large"
+    assert said.json["events"][0]["message"] == "more than 8 MiB"
+    assert "try: split it: a document has at most 8 MiB and 5,000 events" in said.err
+
+
+def test_limits_in_advice_are_those_in_force() -> None:
+    """What is advised about too large files is what is checked."""
+    assert f"{DOCUMENT_BYTES_MAX >> 20} MiB and {DOCUMENT_EVENTS_MAX:,} events" in advice_for(
+        "json.too_large"
+    )
+    assert f"{EVENT_BYTES_MAX >> 10} KiB" in advice_for("epcis.event_too_large")
+
+
+def test_problems_are_counted_as_such(tmp_path: Path) -> None:
+    """For people: what is wrong and where, that nothing was sent, and what to try."""
+    bad = [observed(f"urn:x:{number}", action="X") for number in range(PROBLEMS_MAX + 20)]
+    files = [write(tmp_path, "many.json", document(*bad)), write(tmp_path, "empty.json", "")]
+    said = shell("capture", *map(str, files))
+    assert said.code == ExitCode.REJECTED
+    assert len(said.out.splitlines()) == PROBLEMS_MAX + 1
+    assert said.out.splitlines()[-1].endswith("empty.json  nothing is there  [json.malformed]")
+    assert said.err.splitlines() == [
+        "nothing was sent: 101 problems in 2 files (of each file the first 100)",
+        "try: farmgate explain epcis.unknown_action",
+        "try: is it the right file? What is captured is EPCIS 2.0 in JSON, saved as UTF-8",
+    ]
+    assert shell("capture", *map(str, files), "-q").err == ""
+
+
+def test_a_file_that_breaks_while_it_is_read(tmp_path: Path) -> None:
+    """The file is named; the exit code is that of a failure here."""
+    said = shell("capture", "/proc/self/mem", "--json")
+    assert (said.code, said.error["code"]) == (ExitCode.FAILED, "usage.unreadable")
+    assert said.error["message"].startswith("/proc/self/mem can't be read: ")
+
+
+def test_a_name_of_any_bytes(site: Site, tmp_path: Path) -> None:
+    """A file whose name is no UTF-8 is captured, and its name is shown escaped."""
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.json"))
+    path.write_text(json.dumps(document(observed("urn:x:1"))))
+    profile = site.profile("farm")
+    said = shell("--profile", profile, "capture", str(path), "--json")
+    assert (said.code, said.json["events"][0]["document"]) == (ExitCode.OK, str(path))
+    said = shell("--profile", profile, "capture", str(path))
+    assert said.code == ExitCode.OK
+    assert "caf\\udce9.json" in said.out
+
+
+def test_interrupted_between_transactions(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in a long capture: what was recorded until then is told, and what was not."""
+    file = write(tmp_path, "long.json", document(*(observed(f"urn:x:{n}") for n in range(EVENTS_MAX + 5))))
+    deliver = Sender.deliver
+    sent: list[str] = []
+
+    def interrupted(sender: Sender, transaction: Any) -> Outcome:
+        sent.append(transaction.id.hex())
+        if len(sent) == 2:
+            raise KeyboardInterrupt
+        return deliver(sender, transaction)
+
+    monkeypatch.setattr(Sender, "deliver", interrupted)
+    said = shell("--profile", site.profile("farm"), "capture", str(file), "--json")
+    assert said.code == ExitCode.INTERRUPTED
+    assert len(said.json["events"]) == EVENTS_MAX
+    assert f"5 of {EVENTS_MAX + 5} events were not recorded" in said.err
+
+
+def test_not_waiting(site: Site, tmp_path: Path) -> None:
+    """--no-wait says where the event is, and how to learn what became of it."""
+    site.node.seals_on_wait = False
+    file = write(tmp_path, "one.json", document(observed("urn:x:1")))
+    said = shell("--profile", site.profile("farm"), "capture", str(file), "--no-wait")
+    assert said.code == ExitCode.OK
+    assert said.out.startswith("pending    ")
+    assert "farmgate outbox send" in said.err
 
 
 def test_empty_document(site: Site, tmp_path: Path) -> None:

@@ -344,7 +344,7 @@ def test_admit_an_organisation(site: Site, tmp_path: Path) -> None:
     shown = shell("--node", site.url, "org", "show", "newcomer", "--json").json
     assert shown["gs1_prefixes"] == ["9529999"]
     said = shell("--profile", registrar, "org", "prefix", "add", "newcomer", "12", "--json")
-    assert (said.code, said.error["code"]) == (ExitCode.FAILED, "readable.wrong_value")
+    assert (said.code, said.error["code"]) == (ExitCode.REJECTED, "readable.wrong_value")
 
 
 # --- the person's own things ------------------------------------------------------------

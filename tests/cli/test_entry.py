@@ -7,6 +7,7 @@ import json
 import click
 import pytest
 
+from cli.advice import _TRY, advice_for
 from cli.entry import run
 from cli.exit_code import ExitCode, exit_code_of
 from cli.failure import Failure
@@ -14,9 +15,10 @@ from cli.group import Command, Group, Lazy
 from cli.main import COMMANDS, farmgate
 from cli.node_main import COMMANDS as NODE_COMMANDS
 from cli.node_main import ledger_node
+from cli.reference import meanings
 from ledger.errors import LedgerError
 from tests.cli.reference_page import commands
-from tests.cli.shell import shell
+from tests.cli.shell import Site, shell
 
 ALL = [*commands(farmgate, "farmgate"), *commands(ledger_node, "ledger-node")]
 
@@ -65,8 +67,8 @@ def test_options_stand_anywhere(words: tuple[str, ...]) -> None:
 def test_the_last_one_wins() -> None:
     """Where a global option stands twice, the one nearest to the end counts."""
     said = shell("--node", "http://127.0.0.1:1", "item", "show", "urn:x:y", "--node", "not a url", "--json")
-    assert said.code == ExitCode.FAILED
-    assert said.error["code"] == "profile.wrong_value"
+    assert said.code == ExitCode.USAGE
+    assert said.error["code"] == "usage.wrong_value"
 
 
 @pytest.mark.parametrize(
@@ -151,6 +153,10 @@ def test_commands_are_imported_when_they_run() -> None:
         ("organisation.unknown", 404, ExitCode.NOT_FOUND),
         ("key.exists", 0, ExitCode.CONFLICT),
         ("mempool.full", 429, ExitCode.FAILED),
+        ("parameter.invalid", 400, ExitCode.REJECTED),
+        ("readable.missing_field", 0, ExitCode.REJECTED),
+        ("profile.malformed", 0, ExitCode.USAGE),
+        ("profile.missing", 0, ExitCode.NOT_FOUND),
         ("http.404", 404, ExitCode.NOT_FOUND),
         ("http.418", 418, ExitCode.FAILED),
     ],
@@ -158,3 +164,56 @@ def test_commands_are_imported_when_they_run() -> None:
 def test_exit_code_of_a_refusal(code: str, status: int, expected: ExitCode) -> None:
     """A refusal's stable code, and where that says nothing its HTTP status, decide the exit code."""
     assert exit_code_of(code, status) is expected
+
+
+GROUPS = [path for path, command in ALL if isinstance(command, click.Group)]
+
+
+@pytest.mark.parametrize("path", GROUPS)
+def test_a_group_alone_shows_its_commands(path: str) -> None:
+    """Without a command people get the help on standard error, scripts an error; the exit code is 2."""
+    program, *words = path.split()
+    said = shell(*words, program=program)
+    assert (said.code, said.out) == (ExitCode.USAGE, "")
+    assert said.err.startswith("Usage: ")
+    assert "error" not in said.err.splitlines()[0]
+    assert said.err.count("Usage: ") == 1
+    said = shell("--json", *words, program=program)
+    assert (said.code, said.error["code"]) == (ExitCode.USAGE, "usage.wrong")
+    assert said.error["message"].startswith(f"{path} needs a command: " if words else "Missing command")
+
+
+@pytest.mark.parametrize(
+    "words", [("item", "show", "urn:x:\udcff"), ("org", "show", "caf\udce9"), ("tx", "show", "\udcff")]
+)
+def test_a_word_that_is_no_text(told_site: Site, words: tuple[str, ...]) -> None:
+    """Bytes of the shell that are not UTF-8 are wrong usage, not a bug."""
+    said = shell("--node", told_site.url, *words, "--json")
+    assert said.code == ExitCode.USAGE
+    assert said.error["code"] in ("usage.not_text", "usage.not_an_id")
+    assert said.err.isascii()
+
+
+def test_a_slip_of_ours_with_text_is_a_bug(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where every word is text, the same exception is no fault of the user's."""
+    slip = UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed")
+    assert run(_program(slip), "program", ["fail"]) == ExitCode.FAILED
+    assert "this is a bug" in capsys.readouterr().err
+
+
+def test_interrupted_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that reads errors as JSON can read this one too."""
+    assert run(_program(KeyboardInterrupt()), "program", ["fail", "--json"]) == ExitCode.INTERRUPTED
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "command.interrupted"
+
+
+def test_refusals_say_what_to_try(told_site: Site) -> None:
+    """What a node or a contract refuses gets advice from here; in JSON too."""
+    said = shell("--node", told_site.url, "item", "show", "urn:x:nobody", "--json")
+    assert (said.code, said.error["code"]) == (ExitCode.NOT_FOUND, "item.unknown")
+    assert "--node" in said.error["try"]
+    said = shell("item", "show", "junk")
+    assert said.err.splitlines()[1].startswith("try: scan the label again")
+    assert advice_for("epcis.missing_field") == "farmgate explain epcis.missing_field"
+    assert advice_for("http.404") == ""
+    assert all(meanings(code) for code in _TRY), "advice for a code that nobody raises"

@@ -140,3 +140,22 @@ def test_words() -> None:
     assert place_of({"readPoint": {"id": "a"}, "bizLocation": {"id": "b"}}) == "a"
     assert place_of({"readPoint": "a", "bizLocation": {"id": 5}}) == ""
     assert (counted(1, "event"), counted(0, "event")) == ("1 event", "0 events")
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "Zürich\\udcff"), ("ascii", "Z\\xfcrich\\udcff")])
+def test_any_stream_takes_any_text(encoding: str, shown: str) -> None:
+    """A locale without a letter, or a name that is no text, can't end a command: letters are escaped."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    found = Output(stdout=stream, stderr=stream)
+    found.line("Zürich\udcff")
+    assert raw.getvalue().decode() == shown + "\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_json_is_json_on_any_stream(encoding: str) -> None:
+    """What the stream can't hold is escaped as JSON has it, beyond the basic plane too."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding=encoding)
+    Output(is_json=True, stdout=stream).data(["Zürich 🍅", "\udcff"], str)
+    assert json.loads(raw.getvalue()) == ["Zürich 🍅", "\udcff"]

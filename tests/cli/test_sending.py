@@ -240,3 +240,27 @@ def test_outbox_drop(site: Site) -> None:
     assert (said.code, said.error["code"]) == (ExitCode.USAGE, "usage.not_confirmed")
     assert shell("--profile", profile, "outbox", "drop", outcome.id, "--yes").code == ExitCode.OK
     assert shell("--profile", profile, "outbox", "drop", outcome.id, "--yes").code == ExitCode.NOT_FOUND
+
+
+def test_settings_are_read_before_anything_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong setting ends the command while nothing is signed; the outbox stays empty."""
+    profile = site.profile("farm")
+    monkeypatch.setenv("FARMGATE_WAIT", "maybe")
+    said = shell("--profile", profile, "record", "observe", "urn:x:1", "--json")
+    assert (said.code, said.error["code"]) == (ExitCode.USAGE, "config.wrong_value")
+    assert "transaction" not in said.err.splitlines()[0].split(":")[0]
+    assert waiting(session_for(profile)) == []
+
+
+def test_interrupted_while_it_waits(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C leaves the bytes in the outbox and says how to ask for them again."""
+    profile = site.profile("farm")
+
+    def interrupted(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Sender, "_post", interrupted)
+    said = shell("--profile", profile, "record", "observe", "urn:x:1")
+    assert said.code == ExitCode.INTERRUPTED
+    (identifier,) = waiting(session_for(profile))
+    assert f"{identifier} may become final all the same: farmgate outbox send" in said.err

@@ -36,3 +36,21 @@ def test_help_imports_nothing_heavy(module: str, words: list[str]) -> None:
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: ")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["farmgate", "ledger_node"])
+def test_interrupted_while_it_starts(name: str) -> None:
+    """Ctrl-C during the imports is exit code 130 without a word."""
+    program = (
+        "import builtins, sys\n"
+        f"from cli.start import {name}\n"
+        "real = builtins.__import__\n"
+        "def interrupted(name, *rest, **more):\n"
+        "    if name == 'click':\n"
+        "        raise KeyboardInterrupt\n"
+        "    return real(name, *rest, **more)\n"
+        "builtins.__import__ = interrupted\n"
+        f"sys.exit({name}())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

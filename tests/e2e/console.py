@@ -6,9 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from network.testnet.plan import free_base_port
 
 BIN = Path(sys.executable).parent
 SECONDS = 120
@@ -54,3 +58,34 @@ def processes_of(folder: Path) -> list[int]:
             if b"ledger-node" in words and str(folder).encode() in words:
                 found.append(int(entry.name))
     return found
+
+
+class Terminal:
+    """A person's shell beside one network."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "net"
+        self.home = folder / "person"
+        self.port = free_base_port(5, 40_000 + os.getpid() % 15_000)
+
+    def testnet(self, *words: str) -> Ended:
+        return farmgate("testnet", *words, "--dir", str(self.folder), home=self.home)
+
+    def up(self, *words: str) -> Ended:
+        return self.testnet("up", "--detach", "--base-port", str(self.port), *words)
+
+    def acting(self, organisation: str, *words: str) -> Ended:
+        return farmgate("--profile", f"{self.folder}/profiles/{organisation}.toml", *words, home=self.home)
+
+    def states(self) -> dict[str, dict[str, Any]]:
+        return {each["name"]: each for each in self.testnet("status", "--json").json["nodes"]}
+
+    def file(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "network.json").read_text())
+        return found
+
+    def until(self, holds: Callable[[dict[str, dict[str, Any]]], bool], seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not holds(self.states()):
+            assert time.monotonic() < end, self.states()
+            time.sleep(0.2)

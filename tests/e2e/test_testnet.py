@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from network.testnet.plan import free_base_port
 from network.testnet.testnet import Testnet
-from tests.e2e.console import Ended, farmgate, processes_of
+from tests.e2e.console import Terminal, farmgate, processes_of
 
 pytestmark = pytest.mark.e2e
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-class Terminal:
-    """A person's shell beside one network."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "net"
-        self.home = folder / "person"
-        self.port = free_base_port(5, 40_000 + os.getpid() % 15_000)
-
-    def testnet(self, *words: str) -> Ended:
-        return farmgate("testnet", *words, "--dir", str(self.folder), home=self.home)
-
-    def up(self, *words: str) -> Ended:
-        return self.testnet("up", "--detach", "--base-port", str(self.port), *words)
-
-    def acting(self, organisation: str, *words: str) -> Ended:
-        return farmgate("--profile", f"{self.folder}/profiles/{organisation}.toml", *words, home=self.home)
-
-    def states(self) -> dict[str, dict[str, Any]]:
-        return {each["name"]: each for each in self.testnet("status", "--json").json["nodes"]}
-
-    def file(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "network.json").read_text())
-        return found
-
-    def until(self, holds: Callable[[dict[str, dict[str, Any]]], bool], seconds: float = 30) -> None:
-        end = time.monotonic() + seconds
-        while not holds(self.states()):
-            assert time.monotonic() < end, self.states()
-            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")

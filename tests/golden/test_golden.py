@@ -43,8 +43,8 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 }
 # Written out: a tag that changes makes every old signature void.
 TAGS = """
-certificate event event-field event-identity evidence genesis handshake header key-possession leaders node
-parameters proposal receipt transaction validators vote
+certificate event event-identity evidence genesis handshake header key-possession leaders
+parameters proposal transaction validators vote
 """.split()
 
 

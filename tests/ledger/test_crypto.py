@@ -174,4 +174,4 @@ def test_every_made_key_is_accepted(seed: bytes) -> None:
     """What a seed stands for passes the check, and signs."""
     key = key_pair(seed)
     check_public_key(key.public)
-    assert is_signature(key.public, Tag.NODE, b"", sign(key, Tag.NODE, b""))
+    assert is_signature(key.public, Tag.HANDSHAKE, b"", sign(key, Tag.HANDSHAKE, b""))

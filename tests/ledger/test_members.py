@@ -11,12 +11,12 @@ from ledger.codec import decode, encode
 from ledger.crypto import key_pair
 from ledger.members import (
     ADDRESSES_MAX,
-    CERTIFICATE_BYTES_MAX,
     KEYS,
     NODE_LIST,
     NODES,
     PREFIXES_MAX,
     TITLE_LENGTH_MAX,
+    TLS_CERTIFICATE_BYTES_MAX,
     Key,
     Node,
     NodeList,
@@ -85,7 +85,7 @@ def test_records_are_read_back(record: Any) -> None:
         changed(NODE, name="node 0"),
         changed(NODE, role="king"),
         changed(NODE, certificate=b""),
-        changed(NODE, certificate=bytes(CERTIFICATE_BYTES_MAX + 1)),
+        changed(NODE, certificate=bytes(TLS_CERTIFICATE_BYTES_MAX + 1)),
         changed(NODE, addresses=("a:1",) * (ADDRESSES_MAX + 1)),
         changed(NODE, addresses=("",)),
         changed(FARM, gs1_prefixes=("123",)),

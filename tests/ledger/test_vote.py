@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from ledger.codec import decode, encode
 from ledger.crypto import Tag, key_pair, sign
 from ledger.errors import LedgerError
-from ledger.types import VALIDATORS_MAX, ChainId, Epoch, PublicKey, Signature
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, VALIDATORS_MAX, ChainId, Epoch, PublicKey, Signature
 from ledger.validators import Validator, ValidatorSet
 from ledger.vote import (
-    CERTIFICATE_BYTES_MAX,
     Certificate,
     Proposal,
     SignedProposal,
@@ -65,7 +64,7 @@ def refusal_of(held: Certificate, members: ValidatorSet) -> str:
 
 
 def read(data: bytes) -> None:
-    held = decode(data, Certificate, CERTIFICATE_BYTES_MAX)
+    held = decode(data, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     verify_certificate(held, CHAIN, EPOCH, validators(1, 1, 1))
 
 
@@ -202,8 +201,8 @@ def test_the_largest_certificate_fits() -> None:
         tuple((index, bytes(64)) for index in range(VALIDATORS_MAX)),
     )
     data = encode(full)
-    assert len(data) <= CERTIFICATE_BYTES_MAX
-    assert decode(data, Certificate, CERTIFICATE_BYTES_MAX) == full
+    assert len(data) <= QUORUM_CERTIFICATE_BYTES_MAX
+    assert decode(data, Certificate, QUORUM_CERTIFICATE_BYTES_MAX) == full
 
 
 @given(st.binary(max_size=300))

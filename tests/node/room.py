@@ -104,20 +104,22 @@ class Room:
         assert execution is not None
         return execution
 
-    async def commit(self, execution: Execution) -> None:
-        """Make a block that was run final."""
-        finalization = encode(self.certificate(execution.tip.id, execution.tip.header.height))
-        await self.executor.commit(execution.tip.id, finalization, b"")
+    async def commit(self, execution: Execution, has_certificate: bool = True) -> bool:
+        """Make a block final by its own certificate or, later, a descendant's; False if it was before."""
+        certificate = encode(self.certificate(execution.tip.id, execution.tip.header.height))
+        return await self.executor.commit(execution.tip.id, certificate if has_certificate else b"", b"")
 
-    async def grow(self, count: int = 1, transactions: bool = True) -> list[Execution]:
-        """So many final blocks, each with a transaction."""
+    async def grow(
+        self, count: int = 1, transactions: bool = True, finalize_each: int = 1
+    ) -> list[Execution]:
+        """So many final blocks, each with a transaction; each `finalize_each`-th has its own certificate."""
         made = []
         for _ in range(count):
             height = self.executor.committed.header.height + 1
             if transactions:
                 self.executor.admit(self.transaction(nonce=height, valid_until=height + 5).raw)
             made.append(await self.build())
-            await self.commit(made[-1])
+            await self.commit(made[-1], height % finalize_each == 0)
         return made
 
     @property

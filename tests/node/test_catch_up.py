@@ -8,12 +8,15 @@ from collections.abc import Callable
 import pytest
 
 import node.catch_up as catch_up_module
-from ledger.block import block_id, decode_block
-from ledger.codec import encode
+from ledger.block import Block, Header, block_id, decode_block
+from ledger.codec import decode, encode
 from ledger.consensus.events import Behind, Synced
+from ledger.transition import Execution
 from ledger.types import BlockId, Height, PublicKey
 from ledger.vote import Certificate, VoteKind
 from node.catch_up import PAGE_BLOCKS_MAX, PAGE_BYTES_MAX, CatchUp, Page
+from node.justification import JUSTIFICATION_BYTES_MAX, Justification
+from node.link import Link
 from tests.node.room import Room
 
 ANNA, BERT = PublicKey(b"a" * 32), PublicKey(b"b" * 32)
@@ -31,6 +34,7 @@ class Follower:
         self.asked: list[tuple[PublicKey, int, int]] = []
         self.committed: list[BlockId] = []
         self.synced: list[Synced] = []
+        self.raised: list[Certificate] = []
         self.blamed: list[tuple[PublicKey, str]] = []
         self.catch_up = CatchUp(
             self.room.executor,
@@ -38,18 +42,24 @@ class Follower:
             lambda: self.peers,
             self.on_committed,
             self.synced.append,
+            self.on_finalization,
             lambda peer, code: self.blamed.append((peer, code)),
         )
 
     async def ask(self, peer: PublicKey, start: Height, blocks_max: int) -> Page | None:
         self.asked.append((peer, start, blocks_max))
         found = self.source.stores.blocks.finalized_page(start, blocks_max, PAGE_BYTES_MAX)
-        page = None if found is None or found.link else Page(found.blocks, found.finalization)
+        page = None if found is None else Page(found.blocks, found.link, found.finalization)
         alter = self.alter.get(peer)
         return alter(page) if alter is not None and page is not None else page
 
     async def on_committed(self, identifier: BlockId) -> None:
         self.committed.append(identifier)
+
+    def on_finalization(self, peer: PublicKey, finalization: Certificate) -> None:
+        """What consensus does with a finalization that it did not know: it aims there."""
+        self.raised.append(finalization)
+        self.catch_up.aim(Behind(finalization))
 
     def target(self, height: int | None = None) -> Certificate:
         """What consensus saw: the finalization of a height of the source."""
@@ -78,9 +88,9 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catch_up_module, "PAUSE_SECONDS", 0)
 
 
-async def source_of(blocks: int) -> Room:
+async def source_of(blocks: int, finalize_each: int = 1) -> Room:
     room = Room()
-    await room.grow(blocks)
+    await room.grow(blocks, finalize_each=finalize_each)
     return room
 
 
@@ -170,6 +180,24 @@ async def test_consensus_may_commit_while_a_page_is_run() -> None:
     assert follower.blamed == []
 
 
+async def test_a_block_that_consensus_committed_meanwhile_is_not_reported_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its waiting clients, metrics and log line are served once."""
+    follower = Follower(await source_of(1))
+    run = follower.room.executor.check
+
+    async def run_and_lose(block: Block) -> Execution:
+        execution = await run(block)
+        await follower.room.commit(execution)
+        return execution
+
+    monkeypatch.setattr(follower.room.executor, "check", run_and_lose)
+    assert await follower.follow()
+    assert follower.room.height == 1
+    assert follower.committed == []
+
+
 async def test_the_next_peer_is_asked_where_one_has_nothing() -> None:
     """And the one that answers well is asked again first."""
     follower = Follower(await source_of(PAGE_BLOCKS_MAX + 1))
@@ -179,43 +207,190 @@ async def test_the_next_peer_is_asked_where_one_has_nothing() -> None:
     assert [peer for peer, _, _ in follower.asked] == [ANNA, BERT, BERT]
 
 
+# --- runs without a certificate ---------------------------------------------------
+
+RUN = 3 * PAGE_BLOCKS_MAX + 15  # blocks under one certificate, more than three pages
+
+
+async def test_a_run_longer_than_any_page_is_caught_up() -> None:
+    """Only the last of more than 200 blocks has a certificate: page by page the whole chain comes."""
+    follower = Follower(await source_of(RUN, finalize_each=RUN))
+    assert await follower.follow(turns=60_000)
+    assert follower.room.executor.committed.id == follower.source.executor.committed.id
+    assert follower.room.stores.state.tree.root == follower.source.stores.state.tree.root
+    assert [start for _, start, _ in follower.asked] == [1 + each * PAGE_BLOCKS_MAX for each in range(4)]
+    assert follower.blamed == []
+    blocks = follower.room.stores.blocks
+    assert blocks.finalization(Height(1)) == (RUN, encode(follower.target()))
+    assert [blocks.stored(Height(each)).finalization for each in (1, RUN - 1)] == [b"", b""]  # type: ignore[union-attr]  # they are there
+
+
+async def test_consensus_hears_only_of_a_block_that_its_own_certificate_names() -> None:
+    """Below the certificate there is no view to tell; a restart reads the covering one from the store."""
+    source = await source_of(PAGE_BLOCKS_MAX + 9, finalize_each=PAGE_BLOCKS_MAX + 9)
+    follower = Follower(source)
+    seen: list[int] = []
+    follower.catch_up._on_synced = lambda synced: seen.append(synced.head.height)
+    assert await follower.follow(turns=20_000)
+    assert seen == [PAGE_BLOCKS_MAX + 9]
+    middle = follower.room.stores.blocks.stored(Height(PAGE_BLOCKS_MAX))
+    assert middle is not None
+    kept = decode(middle.justification, Justification, JUSTIFICATION_BYTES_MAX)
+    assert kept.finalization == follower.target()
+
+
+async def test_an_aim_under_the_link_is_raised_by_consensus_before_anything_is_stored() -> None:
+    """A store never stands above the signer's floor: consensus hears of the higher certificate first."""
+    follower = Follower(await source_of(RUN, finalize_each=RUN))
+    below: list[int] = []
+
+    def tell(peer: PublicKey, found: Certificate) -> None:
+        below.append(follower.room.height)
+        follower.on_finalization(peer, found)
+
+    follower.catch_up._on_finalization = tell
+    assert await follower.follow(follower.target(PAGE_BLOCKS_MAX + 3), turns=60_000)
+    assert follower.raised == [follower.target()]
+    assert below == [0]
+    assert follower.room.height == RUN
+    assert follower.blamed == []
+
+
+async def test_an_aim_inside_of_a_linked_page_ends_there() -> None:
+    """The aim's own finalization proves what lies below it, whatever the page's link leads to."""
+    follower = Follower(await source_of(RUN, finalize_each=RUN))
+    assert await follower.follow(follower.target(5), turns=20_000)
+    assert follower.room.height == 5
+    assert follower.synced[-1].finalization == follower.target(5)
+    assert follower.raised == follower.blamed == []
+
+
+def linked(change: Callable[[Link], Link | None]) -> Alter:
+    def altered(page: Page) -> Page:
+        assert page.link is not None
+        return Page(page.blocks, change(page.link), page.finalization)
+
+    return altered
+
+
+def other_header(link: Link, **fields: object) -> Header:
+    known = {name: getattr(link.header, name) for name in Header.__struct_fields__}
+    return Header(**(known | fields))
+
+
+def certified(header: Header, subtrees: tuple[bytes, ...] = ()) -> Alter:
+    """A page that a true certificate ends, of a header that does not belong there: a quorum's own lie."""
+
+    def altered(page: Page) -> Page:
+        finalization = Room().certificate(block_id(header), PAGE_BLOCKS_MAX + 9)
+        return Page(page.blocks, Link(header, subtrees), encode(finalization))
+
+    return altered
+
+
+def link_to_the_last_block(page: Page) -> Page:
+    return certified(decode_block(page.blocks[-1]).header)(page)
+
+
+def link_below_the_page(page: Page) -> Page:
+    return certified(decode_block(page.blocks[0]).header)(page)
+
+
+def of_another_epoch(page: Page) -> Page:
+    assert page.link is not None
+    return certified(other_header(page.link, epoch=1), page.link.subtrees)(page)
+
+
+def of_another_history(page: Page) -> Page:
+    assert page.link is not None
+    return certified(other_header(page.link, history_root=b"x" * 32), page.link.subtrees)(page)
+
+
+LINK_LIES: dict[str, tuple[Alter, str]] = {
+    "a subtree of other blocks": (
+        linked(lambda link: Link(link.header, (b"x" * 32, *link.subtrees[1:]))), "page.broken_link",
+    ),
+    "a subtree left out": (linked(lambda link: Link(link.header, link.subtrees[1:])), "page.broken_link"),
+    "a subtree too many": (
+        linked(lambda link: Link(link.header, (*link.subtrees, b"x" * 32))), "page.broken_link",
+    ),
+    "a header that no certificate names": (
+        linked(lambda link: Link(other_header(link, time_ms=1), link.subtrees)), "page.wrong_certificate",
+    ),
+    "no link where one is needed": (linked(lambda link: None), "page.wrong_certificate"),
+    "a link from other blocks than the page's": (
+        lambda page: Page(page.blocks[:-1], page.link, page.finalization), "page.broken_link",
+    ),
+    "a link to the page's own last block": (link_to_the_last_block, "page.broken_link"),
+    "a link to a block below": (link_below_the_page, "page.broken_link"),
+    "a link into another epoch": (of_another_epoch, "page.crosses_epoch"),
+    "a certified header of another history": (of_another_history, "page.broken_link"),
+    "a forged certificate under a true link": (
+        lambda page: Page(page.blocks, page.link, page.finalization[:-1] + b"?"),
+        "certificate.wrong_signature",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lie", LINK_LIES)
+async def test_a_link_that_lies_moves_nothing_and_is_blamed(lie: str) -> None:
+    """Nothing of its page is committed; the other peer brings the chain."""
+    alter, code = LINK_LIES[lie]
+    follower = Follower(await source_of(PAGE_BLOCKS_MAX + 9, finalize_each=PAGE_BLOCKS_MAX + 9))
+    follower.peers = [ANNA, BERT]
+    heights: list[int] = []
+    follower.alter[ANNA] = alter
+
+    def blame(peer: PublicKey, code: str) -> None:
+        follower.blamed.append((peer, code))
+        heights.append(follower.room.height)
+
+    follower.catch_up._on_invalid = blame
+    assert await follower.follow(turns=20_000)
+    assert follower.blamed == [(ANNA, code)]
+    assert heights == [0]
+    assert follower.room.height == PAGE_BLOCKS_MAX + 9
+
+
 def forged_certificate(page: Page) -> Page:
-    return Page(page.blocks, page.finalization[:-1] + bytes([page.finalization[-1] ^ 1]))
+    return Page(page.blocks, None, page.finalization[:-1] + bytes([page.finalization[-1] ^ 1]))
 
 
 def other_kind(page: Page) -> Page:
     room = Room()
     last = block_id(decode_block(page.blocks[-1]).header)
-    return Page(page.blocks[:2], encode(room.certificate(last, 2, VoteKind.NOTARIZE)))
+    return Page(page.blocks[:2], None, encode(room.certificate(last, 2, VoteKind.NOTARIZE)))
 
 
 def of_a_later_view(page: Page) -> Page:
     room = Room()
     last = block_id(decode_block(page.blocks[1]).header)
-    return Page(page.blocks[:2], encode(room.certificate(last, 99)))
+    return Page(page.blocks[:2], None, encode(room.certificate(last, 99)))
 
 
 def wrong_body(page: Page) -> Page:
     block = decode_block(page.blocks[0])
     other = type(block)(block.header, block.last_certificate, ())
-    return Page((encode(other), *page.blocks[1:]), page.finalization)
+    return Page((encode(other), *page.blocks[1:]), None, page.finalization)
 
 
 LIES: dict[str, tuple[Alter, str]] = {
     "a forged certificate": (forged_certificate, "certificate.wrong_signature"),
-    "garbage for a certificate": (lambda page: Page(page.blocks, b"?"), "encoding.malformed"),
+    "garbage for a certificate": (lambda page: Page(page.blocks, None, b"?"), "encoding.malformed"),
     "garbage for a block": (
-        lambda page: Page((b"?", *page.blocks[1:]), page.finalization), "encoding.malformed",
+        lambda page: Page((b"?", *page.blocks[1:]), None, page.finalization), "encoding.malformed",
     ),
     "a certificate of another block": (
-        lambda page: Page(page.blocks[:2], page.finalization), "page.wrong_certificate",
+        lambda page: Page(page.blocks[:2], None, page.finalization), "page.wrong_certificate",
     ),
     "a notarization for a finalization": (other_kind, "page.wrong_certificate"),
     "a certificate of a view that nobody asked for": (of_a_later_view, "page.beyond_target"),
     "a block left out": (
-        lambda page: Page((page.blocks[0], *page.blocks[2:]), page.finalization), "page.broken_chain",
+        lambda page: Page((page.blocks[0], *page.blocks[2:]), None, page.finalization), "page.broken_chain",
     ),
-    "the first block left out": (lambda page: Page(page.blocks[1:], page.finalization), "page.wrong_start"),
+    "the first block left out": (
+        lambda page: Page(page.blocks[1:], None, page.finalization), "page.wrong_start",
+    ),
     "a body that is not the header's": (wrong_body, "page.wrong_body"),
 }  # fmt: skip
 
@@ -240,7 +415,7 @@ async def test_a_block_whose_header_lies_is_refused_though_a_quorum_signed_it() 
     fields = {name: getattr(header, name) for name in header.__struct_fields__}
     liar = type(header)(**(fields | {"state_root": b"x" * 32}))
     finalization = room.certificate(block_id(liar), 1)
-    page = Page((encode(type(honest.block)(liar, b"", ())),), encode(finalization))
+    page = Page((encode(type(honest.block)(liar, b"", ())),), None, encode(finalization))
     follower = Follower(room)
     follower.alter[ANNA] = lambda _: page
 
@@ -261,7 +436,7 @@ async def test_blocks_that_are_here_already_are_passed_over() -> None:
     assert await follower.follow(follower.target(2))
     full = source.stores.blocks.finalized_page(Height(1), 10, PAGE_BYTES_MAX)
     assert full is not None
-    follower.alter[ANNA] = lambda _: Page(full.blocks, full.finalization)
+    follower.alter[ANNA] = lambda _: Page(full.blocks, full.link, full.finalization)
     assert await follower.follow()
     assert follower.room.height == 4
     assert follower.blamed == []

@@ -376,7 +376,7 @@ async def test_a_block_whose_parent_lost_meanwhile_is_superseded() -> None:
 
 
 async def test_consensus_and_catching_up_may_commit_the_same_block() -> None:
-    """Whoever comes second finds it done: one write, one move."""
+    """Whoever comes second finds it done and is told so: one write, one move, one report."""
     room = Room()
     execution = await room.build()
     room.disk.free.clear()
@@ -384,10 +384,10 @@ async def test_consensus_and_catching_up_may_commit_the_same_block() -> None:
     second = asyncio.create_task(room.commit(execution))
     await turns()
     room.disk.free.set()
-    await asyncio.gather(first, second)
+    assert await asyncio.gather(first, second) == [True, False]
     assert room.height == 1
     assert room.disk.calls == 2  # blocks, then state
-    await room.commit(execution)  # and long after, too
+    assert not await room.commit(execution)  # and long after, too
 
 
 async def test_blocks_are_committed_oldest_first() -> None:

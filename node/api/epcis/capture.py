@@ -24,6 +24,7 @@ from contracts.epcis.document import Document, split_document
 from contracts.epcis.instant import write_time
 from contracts.epcis.problems import EpcisError, Problems
 from contracts.provenance.capture import CONTRACT, EVENTS_MAX, CaptureArguments, EventResult
+from contracts.provenance.events import recording_id
 from ledger.codec import encode
 from ledger.crypto import KeyPair
 from ledger.epoch import parameters_in_force
@@ -310,23 +311,29 @@ def _summary(part: _Part) -> dict[str, Any]:
     receipt = part.record.receipt
     summary |= {"status": receipt.status.word, "height": part.record.height, "index": part.record.index}
     if receipt.status is not Status.REFUSED:
-        summary["events"] = [_event(result) for result in capture_results(receipt)]
+        results = enumerate(capture_results(receipt))
+        summary["events"] = [_event(part.id, index, result) for index, result in results]
     return summary
 
 
-def _event(result: EventResult) -> dict[str, Any]:
+def _event(transaction_id: TxId, index: int, result: EventResult) -> dict[str, Any]:
+    """What became of an event. Of a repeated one the recording id is that of the first."""
+    first = result.first
     told: dict[str, Any] = {
         "eventID": result.event_id,
+        "recordingID": recording_id(transaction_id, index)
+        if first is None
+        else recording_id(first.transaction_id, first.event_index),
         "status": result.status.word,
         "flags": [flag.code for flag in result.flags],
     }
-    if result.first is not None:
+    if first is not None:
         told["first"] = {
-            "eventID": result.first.event_id,
-            "height": result.first.height,
-            "transaction_index": result.first.transaction_index,
-            "event_index": result.first.event_index,
-            "transaction_id": result.first.transaction_id.hex(),
+            "eventID": first.event_id,
+            "height": first.height,
+            "transaction_index": first.transaction_index,
+            "event_index": first.event_index,
+            "transaction_id": first.transaction_id.hex(),
         }
     return told
 

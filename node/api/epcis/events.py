@@ -1,4 +1,4 @@
-"""Events out: by identifier, by query, page by page, each as it was captured but for the record time.
+"""Events out: by eventID, by recording id, by query, each as it was captured but for the record time.
 
 The order is that of recording: record time, block, transaction, event. A walk over pages is bound
 to the height at which it began, so it neither repeats nor misses an event while the chain goes on.
@@ -17,7 +17,7 @@ from contracts.epcis.canonical_json import canonical
 from contracts.epcis.captured import read_captured
 from contracts.epcis.document import join_events
 from contracts.provenance import queries
-from contracts.provenance.events import EventKey
+from contracts.provenance.events import EventKey, read_recording_id
 from ledger.errors import LedgerError
 from ledger.state import StateView
 from ledger.types import Height, TimeMs
@@ -26,7 +26,7 @@ from node.api.context import Api
 from node.api.epcis.headers import SAID, answer_type, check_headers
 from node.api.epcis.query import BY_ITEM, PER_PAGE_DEFAULT, PER_PAGE_MAX, Query, read_query
 from node.api.parameters import IDENTIFIER_SCHEMA, Parameter, read_identifier, whole_number
-from node.api.recorded import Reader, RecordedEvent
+from node.api.recorded import Reader, RecordedEvent, recorded_place
 from node.api.routes import Call
 from node.api.tokens import Scope
 from node.api.turns import Turns
@@ -61,7 +61,7 @@ def read_page_token(text: str) -> PageToken:
 
 
 EVENT_ID: Final = Parameter(
-    "eventID", "path", read_identifier, IDENTIFIER_SCHEMA, "The event's identifier, percent-encoded."
+    "eventID", "path", read_identifier, IDENTIFIER_SCHEMA, "Its eventID or recording id, percent-encoded."
 )
 PER_PAGE: Final = Parameter(
     "perPage",
@@ -80,15 +80,23 @@ NEXT_PAGE: Final = Parameter(
 
 
 async def get_event(api: Api, call: Call) -> web.StreamResponse:
-    """Every event with an identifier: an event, and what declares it erroneous."""
+    """The one event with a recording id, or all with an eventID: an event, and what declares it erroneous."""
     api.authorise(call.request.headers.get("Authorization"), Scope.READ)
     check_headers(call.request)
     head = api.service.head()[0]
-    versions = queries.events_called(api.service.state(), call.need(EVENT_ID))
-    if not versions:
+    places = _places(api, call.need(EVENT_ID))
+    if not places:
         raise LedgerError("event.unknown", "no event with this identifier is recorded")
-    events = await Reader(api.service).read(_place(version.ref.key) for version in versions)
-    return _answer(call, api, events, head, None)
+    return _answer(call, api, await Reader(api.service).read(places), head, None)
+
+
+def _places(api: Api, event_id: str) -> list[Place]:
+    """Where the events with an identifier stand. A recording id is the ledger's, whoever else may use it."""
+    named = read_recording_id(event_id)
+    recorded = None if named is None else recorded_place(api.service.transaction(named[0]), named[1])
+    if recorded is not None:
+        return [recorded]
+    return [_place(version.ref.key) for version in queries.events_called(api.service.state(), event_id)]
 
 
 async def get_events(api: Api, call: Call) -> web.StreamResponse:

@@ -119,7 +119,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "GET",
         "/epcis/events/{eventID}",
         events.get_event,
-        "The events with an identifier: an event, and what declares it erroneous",
+        "The one event with a recording id, or all with an eventID: an event, and what declares it erroneous",
         (Answer(200, "One event or more.", schema=_QUERY_DOCUMENT),),
         parameters=(events.EVENT_ID,),
         errors=(404, 406, 501),

@@ -98,6 +98,48 @@ def test_a_frontier_is_the_same_however_entries_are_added(entries: list[bytes], 
     assert decode(encode(frontier), log.Frontier, 4096) == frontier
 
 
+def test_a_frontier_grows_by_subtrees_as_it_does_by_entries() -> None:
+    """For every two sizes to 40: the subtrees in between give the frontier that the entries give."""
+    frontiers = [log.EMPTY_FRONTIER.append_all(HASHES[:size]) for size in range(len(HASHES) + 1)]
+    for old, frontier in enumerate(frontiers):
+        for size in range(old, len(HASHES) + 1):
+            assert frontier.extend(size, log.extension(old, HASHES[old:size])) == frontiers[size]
+
+
+@given(st.integers(0, log.LOG_SIZE_MAX), st.integers(0, log.LOG_SIZE_MAX))
+def test_no_growth_needs_more_subtrees_than_the_limit(one: int, other: int) -> None:
+    """However far apart two sizes are; the sum of the widths is the distance."""
+    start, stop = sorted((one, other))
+    widths = log._subtree_widths(start, stop)
+    assert len(widths) <= log.EXTENSION_LENGTH_MAX
+    assert sum(widths) == stop - start
+
+
+@given(st.integers(0, 60), st.integers(1, 60), st.data())
+def test_no_altered_extension_leads_to_the_same_root(old: int, more: int, data: st.DataObject) -> None:
+    """Another hash, one too many, one too few, or another size: refused, or another root."""
+    hashes = [log.leaf_hash(bytes([number])) for number in range(old + more)]
+    frontier = log.EMPTY_FRONTIER.append_all(hashes[:old])
+    subtrees = list(log.extension(old, hashes[old:]))
+    at = data.draw(st.integers(0, len(subtrees) - 1))
+    changed = [*subtrees[:at], bytes(32), *subtrees[at + 1 :]]
+    assert frontier.extend(old + more, changed).root() != log.root_of_hashes(hashes)
+    for wrong in (subtrees[1:], [*subtrees, bytes(32)]):
+        with pytest.raises(LedgerError, match=r"^proof\.length"):
+            frontier.extend(old + more, wrong)
+
+
+@pytest.mark.parametrize(
+    ("size", "subtrees", "code"),
+    [(2, (), "proof.out_of_range"), (2**53, (), "proof.out_of_range"), (4, (b"short",), "proof.hash_size")],
+)
+def test_what_is_no_extension_has_a_code(size: int, subtrees: tuple[bytes, ...], code: str) -> None:
+    """A frontier of three entries neither shrinks, nor grows beyond the limit, nor takes what is no hash."""
+    with pytest.raises(LedgerError) as refusal:
+        log.EMPTY_FRONTIER.append_all(HASHES[:3]).extend(size, subtrees)
+    assert refusal.value.code == code
+
+
 @pytest.mark.parametrize(
     ("size", "peaks"), [(0, 1), (1, 0), (1, 2), (2, 2), (3, 1), (7, 2), (8, 4), (2**53 - 1, 52)]
 )

@@ -13,6 +13,7 @@ import pytest
 
 from contracts.epcis.canonical_json import canonical
 from contracts.provenance.capture import EVENTS_MAX
+from contracts.provenance.events import recording_id
 from ledger.types import TxId
 from node.api.epcis.headers import CAPTURE_BYTES_MAX, CAPTURE_EVENTS_MAX
 from node.api.tokens import Scope, new_token, revoke_token
@@ -103,6 +104,7 @@ async def test_repeated_event_names_the_first(site: Running) -> None:
     (event,) = job["transactions"][0]["events"]
     assert (job["transactions"][0]["status"], event["status"]) == ("duplicate", "duplicate")
     assert (event["first"]["height"], event["first"]["event_index"]) == (1, 0)
+    assert event["recordingID"] == recording_id(bytes.fromhex(event["first"]["transaction_id"]), 0)
     bare = {"@context": CONTEXT, **seen(2)}
     _, first, _ = await post(site, "/epcis/events", bare, secret)
     status, headers, problem = await post(site, "/epcis/events", bare, secret)

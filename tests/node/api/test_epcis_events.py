@@ -10,8 +10,9 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 import pytest
 
 from contracts.epcis.instant import write_time
+from contracts.provenance.events import recording_id
 from ledger.types import TimeMs
-from tests.contracts.chain import START_MS
+from tests.contracts.chain import START_MS, key_of
 from tests.contracts.provenance.events import objects, unit
 from tests.contracts.provenance.story import CASES, HARVEST, PACKED, PALLET, chapters
 from tests.node.api.fakes import Running
@@ -169,6 +170,57 @@ async def test_declaration_and_original_come_together(site: Running) -> None:
         found = json.loads(await answer.text())["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
     assert [plain(each) for each in found] == [plain(event), plain(declared)]
     assert [plain(e) for e in await events(site, EXISTS_errorDeclaration="true")] == [plain(declared)]
+
+
+async def called(site: Running, event_id: str) -> list[dict[str, Any]]:
+    """What the path answers for an identifier; 404 is nobody."""
+    async with site.client.get(site.url("/epcis/events/") + quote(event_id, safe="")) as answer:
+        found = json.loads(await answer.text())
+        if answer.status == 404:
+            assert found["code"] == "event.unknown"
+            return []
+        listed: list[dict[str, Any]] = found["epcisBody"]["queryResults"]["resultsBody"]["eventList"]
+        return listed
+
+
+async def test_recording_id_names_one_event(site: Running) -> None:
+    """Events that share an eventID have each a recording id; that of a repeated one leads to the first."""
+    shared = [objects("OBSERVE", number, unit("farm", "X"), eventID="urn:x:one") for number in (1, 2, 3)]
+    first = site.node.capture("farm/operator", *shared[:2])
+    second = site.node.capture("farm/operator", shared[1], shared[2])
+    await site.node.seal([first])
+    await site.node.seal([second])
+    assert len(await called(site, "urn:x:one")) == 3
+    for transaction, index, event in (
+        (first, 0, shared[0]),
+        (first, 1, shared[1]),
+        (second, 0, shared[1]),
+        (second, 1, shared[2]),
+    ):
+        (found,) = await called(site, recording_id(transaction.id, index))
+        assert plain(found) == plain(event)
+        assert found["recordTime"] == write_time(TimeMs(START_MS + (2000 if event is shared[2] else 1000)))
+
+
+async def test_recording_id_is_the_ledgers(site: Running) -> None:
+    """An eventID in its form takes nobody's place; what no capture recorded is nobody."""
+    honest = objects("OBSERVE", 1, unit("farm", "X"))
+    first = site.node.capture("farm/operator", honest)
+    name = recording_id(first.id, 0)
+    false = objects("OBSERVE", 2, unit("farm", "X"), eventID=name)
+    bad = site.node.sign("farm/operator", "provenance", "capture", b"\x91\x91\x92\x90\xc4\x02{}")
+    other = site.node.sign(
+        "farm/admin", "organisations", "revoke_key", b"\x91\xc4\x20" + key_of("shop/operator").public
+    )
+    await site.node.seal([first, site.node.capture("farm/operator", false), bad, other])
+    assert [plain(each) for each in await called(site, name)] == [plain(honest)]
+    assert [plain(each) for each in await events(site, EQ_eventID=name)] == [plain(false)]
+    waiting = site.node.capture("farm/operator", objects("OBSERVE", 3, unit("farm", "X")))
+    site.node.submit(waiting.raw)
+    nobodies = [recording_id(each.id, 0) for each in (bad, other, waiting)]
+    nobodies += [recording_id(first.id, 1), f"{name}0", name.upper(), name[:-1] + "00", name[:-1] + "99999"]
+    for nobody in (*nobodies, recording_id(bytes(32), 0)):
+        assert await called(site, nobody) == [], nobody
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_signature_for_another_purpose_is_no_proof() -> None:
     dialler, listener = handshake(DIALLER, LISTENER, True), handshake(LISTENER, DIALLER, False)
     dialler.receive(listener.hello())
     listener.receive(dialler.hello())
-    signature = sign(DIALLER.identity.key, Tag.NODE, dialler._transcript(by_dialler=True))
+    signature = sign(DIALLER.identity.key, Tag.KEY_POSSESSION, dialler._transcript(by_dialler=True))
     assert code_of(lambda: listener.receive(encode(Proof(signature)))) == "handshake.bad_signature"
 
 

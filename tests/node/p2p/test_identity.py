@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ledger.crypto import key_pair
 from ledger.errors import LedgerError
-from ledger.members import CERTIFICATE_BYTES_MAX
+from ledger.members import TLS_CERTIFICATE_BYTES_MAX
 from node.p2p.identity import certificate_hash, certificate_key, chain_pem, load_identity, make_identity
 from tests.node.p2p.nodes import ISSUED, identity
 
@@ -45,7 +45,7 @@ def test_the_certificate_holds_the_node_s_key_for_ten_years() -> None:
     assert own.public_key.hex() in certificate.subject.rfc4514_string()
     assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca is False
     certificate.verify_directly_issued_by(certificate)
-    assert len(own.certificate) < CERTIFICATE_BYTES_MAX
+    assert len(own.certificate) < TLS_CERTIFICATE_BYTES_MAX
     assert len(certificate_hash(own.certificate)) == 32
 
 
@@ -61,7 +61,7 @@ def test_it_is_loaded_with_its_own_certificate_only() -> None:
     assert load_identity(SEED, own.certificate) == own
     assert code_of(SEED, identity(2).certificate) == "identity.wrong_certificate"
     assert code_of(SEED, b"") == "identity.bad_certificate"
-    assert code_of(SEED, bytes(CERTIFICATE_BYTES_MAX + 1)) == "identity.bad_certificate"
+    assert code_of(SEED, bytes(TLS_CERTIFICATE_BYTES_MAX + 1)) == "identity.bad_certificate"
     assert code_of(SEED, _elliptic()) == "identity.bad_certificate"
 
 

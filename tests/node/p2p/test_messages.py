@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ledger.codec import encode
 from ledger.errors import LedgerError
+from node.link import Link
 from node.p2p.messages import (
     GOODBYE_CODES,
     IDS_MAX,
@@ -31,6 +32,7 @@ from node.p2p.messages import (
     pack_ids,
     unpack_ids,
 )
+from tests.golden.samples import HEADER
 
 ID = bytes(range(32))
 short = st.binary(min_size=1, max_size=40)
@@ -44,7 +46,11 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     short.map(Body),
     st.builds(BlocksRequest, st.integers(0, 2**53 - 1), st.integers(1, 128)),
     st.builds(
-        Blocks, st.integers(0, 2**53 - 1), st.lists(short, max_size=3).map(tuple), st.binary(max_size=9)
+        Blocks,
+        st.integers(0, 2**53 - 1),
+        st.lists(short, max_size=3).map(tuple),
+        st.none() | st.just(Link(HEADER, (b"s" * 32,))),
+        st.binary(max_size=9),
     ),
     ids.map(NotFound),
     st.text(max_size=20).map(Goodbye),

@@ -13,7 +13,9 @@ import uvloop
 
 from ledger.errors import LedgerError
 from ledger.members import Node, NodeRole
-from ledger.types import ChainId
+from ledger.merkle.log import EXTENSION_LENGTH_MAX
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, ChainId
+from node.link import Link
 from node.p2p import connection, tls, websocket
 from node.p2p.conduct import Offence
 from node.p2p.connection import shake_hands
@@ -29,6 +31,7 @@ from node.p2p.messages import (
 )
 from node.p2p.tls import Members
 from node.p2p.transport import ChannelClosed, DialFailed
+from tests.golden.samples import HEADER
 from tests.node.p2p.nodes import CHAIN, GENESIS, WAIT_SECONDS, RawPeer, TestNode, eventually, identity, record
 from tests.node.p2p.test_tls import authority
 
@@ -409,7 +412,8 @@ async def test_the_largest_message_of_each_kind_comes_through() -> None:
     """A full block in pieces arrives as it left."""
     members = (record(1), record(2))
     body = Body(bytes(8 << 20))
-    blocks = Blocks(7, (b"a" * (4 << 20), b"b" * (4 << 20)), b"f" * 1000)
+    link = Link(HEADER, (b"s" * 32,) * EXTENSION_LENGTH_MAX)
+    blocks = Blocks(7, (b"a" * (4 << 20), b"b" * (4 << 20)), link, b"f" * QUORUM_CERTIFICATE_BYTES_MAX)
     batch = Transactions((b"t" * (1 << 20), b"u"))
     request = TransactionsRequest(bytes(32 * 5000))
     async with TestNode(1, members) as one, TestNode(2, members, [one.network.address]) as two:

@@ -59,7 +59,11 @@ def transaction_id(height: int, index: int) -> TxId:
 
 
 def next_execution(
-    tip: Tip, writes: Mapping[bytes, bytes | None], transactions: int = 1, certificate: bytes = b""
+    tip: Tip,
+    writes: Mapping[bytes, bytes | None],
+    transactions: int = 1,
+    certificate: bytes = b"",
+    epoch: int = 1,
 ) -> Execution:
     """A block above `tip` that makes these writes and holds so many transactions."""
     height = Height(tip.header.height + 1)
@@ -76,6 +80,7 @@ def next_execution(
         tip.id,
         layer.update.root,
         tip.history.root(),
+        epoch=epoch,
         transactions_root=transactions_root(raws),
         receipts_root=log.root([receipt_bytes(each) for each in receipts]),
         last_certificate_hash=certificate_hash(certificate),
@@ -92,14 +97,20 @@ def story(height: int, writes: int = 2) -> dict[bytes, bytes | None]:
 
 
 async def extend(
-    stores: Stores, count: int, *, finalize_each: int = 1, transactions: int = 1, writes: int = 2
+    stores: Stores,
+    count: int,
+    *,
+    finalize_each: int = 1,
+    transactions: int = 1,
+    writes: int = 2,
+    epoch: int = 1,
 ) -> list[Execution]:
     """Commit `count` blocks; every `finalize_each`-th has a certificate of its own."""
     made = []
     for _ in range(count):
         tip = tip_of(stores)
         height = tip.header.height + 1
-        execution = next_execution(tip, story(height, writes), transactions)
+        execution = next_execution(tip, story(height, writes), transactions, epoch=epoch)
         finalization = encode(("final", height)) if height % finalize_each == 0 else b""
         await stores.commit(FinalizedBlock(execution, finalization, encode(("why", height))))
         made.append(execution)

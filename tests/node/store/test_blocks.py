@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ledger.block import block_id, decode_block
 from ledger.codec import decode, encode
 from ledger.types import BlockId, Height, TxId
+from node.link import check_link
 from node.store.blocks import BlockStore
 from node.store.failure import StoreCorrupted, StoreError
 from node.store.memory import MemoryDatabase
@@ -154,11 +155,13 @@ async def test_pages_keep_their_limits_and_prove_their_end(
     assert 1 <= len(blocks) <= blocks_max
     assert len(blocks) == 1 or sum(map(len, page.blocks)) <= bytes_max
     assert len(page.justifications) == len(blocks)
-    chain = [*[block.header for block in blocks], *page.link]
-    assert all(upper.parent_id == block_id(lower) for lower, upper in pairwise(chain))
-    assert final_height(page.finalization) == chain[-1].height
+    assert all(upper.header.parent_id == block_id(lower.header) for lower, upper in pairwise(blocks))
+    last = blocks[-1].header if page.link is None else page.link.header
+    assert final_height(page.finalization) == last.height
+    if page.link is not None:
+        check_link(page.link, made[start + len(blocks) - 2].tip.history)
     own = [block.header.height for block in blocks if block.header.height % finalize_each == 0]
-    assert bool(page.link) == (not own), "a link is sent only where no block of the page has a certificate"
+    assert (page.link is not None) == (not own), "a link only where no block has its own"
 
 
 async def test_reading_page_by_page_gives_the_whole_chain() -> None:
@@ -170,6 +173,26 @@ async def test_reading_page_by_page_gives_the_whole_chain() -> None:
         while page := stores.blocks.finalized_page(Height(len(heights) + 1), blocks_max, 1 << 20):
             heights += [decode_block(data).header.height for data in page.blocks]
         assert heights == list(range(1, 15))
+
+
+async def test_a_page_ends_with_its_epoch() -> None:
+    """The blocks of one page are of one epoch: what proves them was signed by one set of validators."""
+    stores, _ = new_stores()
+    await extend(stores, 3)
+    await extend(stores, 3, epoch=2)
+    for start, heights in ((1, [1, 2, 3]), (4, [4, 5, 6])):
+        page = stores.blocks.finalized_page(Height(start), 64, 1 << 20)
+        assert page is not None
+        assert [decode_block(data).header.height for data in page.blocks] == heights
+
+
+async def test_no_link_leads_into_another_epoch() -> None:
+    """A run that no certificate of its own epoch ends is not sent: the other set's proves nothing of it."""
+    stores, _ = new_stores()
+    await extend(stores, 3, finalize_each=9)
+    await extend(stores, 1, epoch=2)
+    assert stores.blocks.finalized_page(Height(1), 64, 1 << 20) is None
+    assert stores.blocks.finalized_page(Height(4), 64, 1 << 20) is not None
 
 
 async def test_justifications_leave_after_the_retention() -> None:
