@@ -14,14 +14,13 @@ import random
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from contracts import membership
 from contracts.genesis import genesis_block
 from contracts.runtime import CoreRules
 from ledger.block import block_id
-from ledger.codec import decode
 from ledger.consensus.events import Behind, Started
 from ledger.consensus.machine import Consensus
 from ledger.consensus.signer import Signer
@@ -29,9 +28,8 @@ from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
 from ledger.members import Node, NodeRole, nodes_in_force
 from ledger.mempool import Mempool
-from ledger.transition import Tip, apply_block
-from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, ChainId, Epoch, Height, TxId
-from ledger.vote import Certificate
+from ledger.transition import Tip
+from ledger.types import BlockId, ChainId, Epoch, Height, TxId
 from node import failpoints
 from node.api.context import Api
 from node.api.context import Settings as ApiSettings
@@ -44,15 +42,15 @@ from node.clock import SystemClock, clock_offset_ms
 from node.config import load_config
 from node.consensus_log import ConsensusLog
 from node.driver import Driver, NodeHalted
-from node.event_index import EventIndex, entries_of
+from node.event_index import EventIndex
 from node.exchange import Exchange, Roster
-from node.executor import Executor, drained
+from node.executor import Executor
 from node.founding import host_generation
 from node.genesis_file import read_genesis
 from node.home import Home, HomeLock, SpaceVerdict, judge_space, read_space
-from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.keys import KeyName, read_key, read_seed
 from node.logging import Form, configure, log, logger
+from node.lost_blocks import open_whole
 from node.network_metrics import NetworkCollector
 from node.new_home import CERTIFICATE_FILE
 from node.p2p.counters import Counters
@@ -61,13 +59,14 @@ from node.p2p.identity import NodeIdentity, load_identity
 from node.p2p.network import Network
 from node.p2p.tls import Members
 from node.p2p.websocket import WebSocketTransport
+from node.resume import finalization_of_head, recover
 from node.settings import Config, parse_address
 from node.site import Site
 from node.store.disk import LocalDisk
-from node.store.failure import StoreError
+from node.store.failure import EXIT_STORE_FAILED, StoreError, StoreFailed, StoreMismatch
 from node.store.journal import Journal
 from node.store.offload import DiskThread
-from node.store.stores import Stores, open_stores
+from node.store.stores import open_stores
 
 LOG: Final = logger("node")
 SPACE_SECONDS: Final = 5.0
@@ -86,10 +85,20 @@ def run_node(home: Path, overrides: Mapping[str, Any]) -> int:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(Home(home), overrides))
-    except (LedgerError, StoreError, NodeHalted, OSError) as problem:
+    except StoreError as problem:
+        sys.stderr.write(f"ledger-node: {problem}{_next_step(problem, home)}\n")
+        return FAILED_EXIT if isinstance(problem, StoreMismatch) else EXIT_STORE_FAILED
+    except (LedgerError, NodeHalted, OSError) as problem:
         sys.stderr.write(f"ledger-node: {problem}\n")
         return FAILED_EXIT
     return 0
+
+
+def _next_step(problem: StoreError, home: Path) -> str:
+    """What to do about a store that does not open; a failed write has said it already."""
+    if isinstance(problem, StoreMismatch | StoreFailed):
+        return ""
+    return f"; look at the disk, then run `ledger-node repair --home {home}`"
 
 
 async def _run(home: Home, overrides: Mapping[str, Any]) -> None:
@@ -115,13 +124,15 @@ class RunningNode:
         self._clock = SystemClock(offset)
         self._disk = DiskThread()
         rules = CoreRules()
-        self._stores = open_stores(
+        opened = partial(
+            open_stores,
             home.data,
             chain_id(genesis),
             sizes=config.level_sizes,
             value_cache_bytes=config.store.value_cache_bytes,
         )
-        tip = _recover(self._stores, genesis, rules)
+        self._stores, self._lost = open_whole(home, genesis, opened)
+        tip = recover(self._stores, genesis, rules)
         mempool = Mempool(config.mempool.transactions_max, config.mempool.bytes_max)
         self._executor = Executor(genesis, self._stores, rules, mempool, tip, self._disk.run)
         journal, entries = Journal.open(LocalDisk(), home.consensus_log)
@@ -220,7 +231,7 @@ class RunningNode:
         work = [
             asyncio.create_task(coroutine, name=name)
             for name, coroutine in {
-                "driver": self._driver.run(self._started()),
+                "driver": self._take_part(),
                 "intake": self._exchange.intake.run(),
                 "gossip": self._exchange.run_gossip(),
                 "catch-up": self._catch_up.run(),
@@ -255,10 +266,17 @@ class RunningNode:
 
     # --- joints -----------------------------------------------------------------
 
+    async def _take_part(self) -> None:
+        """Consensus, once the blocks are here that were final here before."""
+        if self._lost is not None:
+            await self._catch_up.regain(self._lost)
+            self._lost.forget_if_regained(self._stores.blocks)
+        await self._driver.run(self._started())
+
     def _started(self) -> Started:
         tip = self._executor.committed
         return Started(
-            self._clock.wall_ms(), tip.header, _finalization_of_head(self._stores), self._log.records
+            self._clock.wall_ms(), tip.header, finalization_of_head(self._stores), self._log.records
         )
 
     async def _on_commit(self, of: BlockId) -> None:
@@ -294,44 +312,6 @@ class RunningNode:
             await asyncio.sleep(SPACE_SECONDS)
 
 
-def _recover(stores: Stores, genesis: Genesis, rules: CoreRules) -> Tip:
-    """The tip of the last final block, its state caught up with the blocks that are stored.
-
-    Raises:
-        LedgerError: `store.behind_state`: blocks were lost that state rests on.
-    """
-    gap = stores.gap
-    if gap.refetch:
-        raise LedgerError(
-            "store.behind_state",
-            f"blocks {gap.refetch.start} to {gap.refetch.stop - 1} are missing below the state: "
-            "move data/ away and run `ledger-node join` to fetch them again",
-        )
-    tip = _stored_tip(stores, genesis)
-    for height in gap.replay:
-        block = stores.blocks.block(Height(height))
-        assert block is not None, "the gap names stored blocks"
-        execution = drained(apply_block(tip, block, rules, {}))
-        stores.replay(
-            execution,
-            entries_of(height, block.header.time_ms, execution.transactions, execution.receipts),
-        )
-        tip = _stored_tip(stores, genesis)
-    return tip
-
-
-def _stored_tip(stores: Stores, genesis: Genesis) -> Tip:
-    head = stores.state.head
-    return Tip(
-        head.header,
-        BlockId(head.block_id),
-        stores.state,
-        head.history,
-        genesis.parameters,
-        membership.validators(stores.state),
-    )
-
-
 def _own_record(config: Config, nodes: Sequence[Node], identity: NodeIdentity) -> Node:
     """This node as the chain lists it, or, before its organisation has registered it, as it will be."""
     for node in nodes:
@@ -355,19 +335,6 @@ def _signer(home: Home, tip: Tip, chain: ChainId) -> Signer | None:
     if tip.validators.index_of(key.public) is None:
         return None
     return Signer(chain, key, host_generation(home))
-
-
-def _finalization_of_head(stores: Stores) -> Certificate | None:
-    """The certificate that makes the last committed block final; None for block 0."""
-    height = stores.blocks.head[0]
-    if height == 0:
-        return None
-    own = stores.blocks.finalization(height)
-    if own is not None:
-        return decode(own[1], Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
-    stored = stores.blocks.stored(height)
-    assert stored is not None, "the head is stored"
-    return decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX).finalization
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -378,6 +378,16 @@ async def test_records_are_dropped_in_their_order() -> None:
 # --- what comes in ---------------------------------------------------------------------
 
 
+async def test_the_start_comes_before_what_peers_said_meanwhile() -> None:
+    """The network is up while lost blocks are fetched, and still the machine's first input is the start."""
+    site = Site()
+    site.driver.connected(ANNA)
+    site.driver.receive(ANNA, status())
+    async with site.running():
+        assert isinstance(site.script.inputs[0], Started)
+        assert site.heard == [Connected(ANNA), Received(ANNA, status())]
+
+
 async def test_a_flood_of_one_peer_is_bounded_and_displaces_nobody() -> None:
     """Above its share a peer's own messages are lost, and never another's."""
     site = Site()
