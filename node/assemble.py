@@ -17,34 +17,31 @@ from typing import Any, Final
 from contracts.genesis import genesis_block
 from contracts.runtime import CoreRules
 from ledger.block import Header, block_id
-from ledger.codec import decode
 from ledger.consensus.events import Behind, Started
 from ledger.consensus.machine import Consensus
 from ledger.consensus.signer import Signer
 from ledger.crypto import KeyPair
-from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
 from ledger.members import Node, NodeRole, nodes_in_force
 from ledger.mempool import Mempool
-from ledger.transition import Rules, Tip, apply_block
-from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, ChainId, Epoch, Height, TxId
-from ledger.vote import Certificate
+from ledger.transition import Tip
+from ledger.types import BlockId, ChainId, Epoch, Height, TxId
 from node.bodies import Bodies
 from node.catch_up import CatchUp
 from node.clock import Clock
 from node.consensus_log import ConsensusLog
 from node.driver import Driver
-from node.event_index import entries_of
 from node.exchange import Exchange, Roster
 from node.executor import Executor
-from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.logging import log, logger
+from node.lost_blocks import LostBlocks
 from node.p2p.counters import Counters
 from node.p2p.handshake import LocalNode
 from node.p2p.identity import NodeIdentity
 from node.p2p.network import Network
 from node.p2p.transport import Transport
-from node.pace import Pace, drained
+from node.pace import Pace
+from node.resume import finalization_of_head, recover
 from node.site import Site
 from node.store.journal import Journal
 from node.store.journal import Record as Entry
@@ -65,12 +62,16 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """What a node has stored, open. `offload` waits for the disk elsewhere than in the event loop."""
+    """What a node has stored, open. `offload` waits for the disk elsewhere than in the event loop.
+
+    `lost`: blocks that were final here and have to be fetched again before the node takes part.
+    """
 
     stores: Stores
     journal: Journal
     entries: Sequence[Entry]  # what the journal held when it was opened
     offload: Offload
+    lost: LostBlocks | None = None
 
     def close(self) -> None:
         """Let go of the files."""
@@ -107,15 +108,11 @@ class RunningNode:
     """Everything that one node consists of while it runs."""
 
     def __init__(self, genesis: Genesis, keys: Keys, disk: Disk, world: World, options: Options) -> None:
-        """Join the parts; blocks whose state is missing are run again.
-
-        Raises:
-            LedgerError: `store.behind_state`.
-        """
+        """Join the parts; blocks whose state is missing are run again."""
         self._clock, self._on_block = world.clock, options.on_block
-        self.stores = disk.stores
+        self.stores, self._lost = disk.stores, disk.lost
         rules = CoreRules()
-        tip = _recover(disk.stores, rules)
+        tip = recover(disk.stores, rules)
         chain = chain_id(genesis)
         self._executor = Executor(genesis, disk.stores, rules, options.mempool, tip, disk.offload, world.pace)
         self._log = ConsensusLog(disk.journal, disk.entries, disk.offload)
@@ -178,7 +175,7 @@ class RunningNode:
     async def run(self, **beside: Coroutine[Any, Any, Any]) -> None:
         """Run until one of `beside` ends; raises what made the node fail."""
         work = {
-            "driver": self._driver.run(self._started()),
+            "driver": self._take_part(),
             "intake": self._exchange.intake.run(),
             "gossip": self._exchange.run_gossip(),
             "catch-up": self._catch_up.run(),
@@ -215,10 +212,17 @@ class RunningNode:
 
     # --- joints -----------------------------------------------------------------
 
+    async def _take_part(self) -> None:
+        """Consensus, once the blocks are here that were final here before."""
+        if self._lost is not None:
+            await self._catch_up.regain(self._lost)
+            self._lost.forget_if_regained(self.stores.blocks)
+        await self._driver.run(self._started())
+
     def _started(self) -> Started:
         tip = self._executor.committed
         return Started(
-            self._clock.wall_ms(), tip.header, _finalization_of_head(self.stores), self._log.records
+            self._clock.wall_ms(), tip.header, finalization_of_head(self.stores), self._log.records
         )
 
     async def _on_commit(self, of: BlockId) -> None:
@@ -245,37 +249,6 @@ class RunningNode:
         self._catch_up.aim(behind)
 
 
-def _recover(stores: Stores, rules: Rules) -> Tip:
-    """The tip of the last final block, its state caught up with the blocks that are stored.
-
-    Raises:
-        LedgerError: `store.behind_state`: blocks were lost that state rests on.
-    """
-    gap = stores.gap
-    if gap.refetch:
-        raise LedgerError(
-            "store.behind_state",
-            f"blocks {gap.refetch.start} to {gap.refetch.stop - 1} are missing below the state: "
-            "move data/ away and run `ledger-node join` to fetch them again",
-        )
-    tip = _stored_tip(stores)
-    for height in gap.replay:
-        block = stores.blocks.block(Height(height))
-        assert block is not None, "the gap names stored blocks"
-        execution = drained(apply_block(tip, block, rules, {}))
-        stores.replay(
-            execution,
-            entries_of(height, block.header.time_ms, execution.transactions, execution.receipts),
-        )
-        tip = _stored_tip(stores)
-    return tip
-
-
-def _stored_tip(stores: Stores) -> Tip:
-    head = stores.state.head
-    return Tip.restored(head.header, BlockId(head.block_id), stores.state, head.history)
-
-
 def _own_record(name: str, nodes: Sequence[Node], identity: NodeIdentity) -> Node:
     """This node as the chain lists it, or, before its organisation has registered it, as it will be."""
     for node in nodes:
@@ -296,19 +269,6 @@ def _signer(keys: Keys, tip: Tip, chain: ChainId) -> Signer | None:
     if keys.validator is None or tip.validators.index_of(keys.validator.public) is None:
         return None
     return Signer(chain, keys.validator, keys.generation)
-
-
-def _finalization_of_head(stores: Stores) -> Certificate | None:
-    """The certificate that makes the last committed block final; None for block 0."""
-    height = stores.blocks.head[0]
-    if height == 0:
-        return None
-    own = stores.blocks.finalization(height)
-    if own is not None:
-        return decode(own[1], Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
-    stored = stores.blocks.stored(height)
-    assert stored is not None, "the head is stored"
-    return decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX).finalization
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

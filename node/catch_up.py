@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -29,6 +30,7 @@ from node.executor import Executor, Superseded
 from node.justification import Justification
 from node.link import Link, check_link
 from node.logging import log, logger
+from node.lost_blocks import LostBlocks
 
 LOG: Final = logger("catch_up")
 
@@ -72,6 +74,8 @@ class CatchUp:
         self._on_invalid = on_invalid
         self._target: Certificate | None = None
         self._wanted = asyncio.Event()
+        self._turn = 0
+        self.regaining: Height | None = None  # the last of the blocks that were lost here
 
     @property
     def target_view(self) -> int | None:
@@ -86,23 +90,31 @@ class CatchUp:
 
     async def run(self) -> None:
         """Serve aims until cancelled."""
-        turn = 0
         while True:
             await self._wanted.wait()
             self._wanted.clear()
             while self._target is not None:
-                peers = self._peers()
-                moved = False
-                for offset in range(len(peers)):
-                    peer = peers[(turn + offset) % len(peers)]
-                    if await self._step(peer):
-                        moved = True
-                        turn += offset  # stay with a peer that answers well
-                        break
-                if not moved:
-                    await asyncio.sleep(PAUSE_SECONDS)
-                    if self._wanted.is_set():
-                        self._wanted.clear()
+                await self._round(self._step)
+
+    async def regain(self, lost: LostBlocks) -> None:
+        """Fetch and run blocks that were lost, to the last of them and no further: before consensus.
+
+        Raises:
+            NodeHalted: `store.diverged`.
+        """
+        self.regaining = lost.height
+        while self._executor.committed.header.height < lost.height:
+            await self._round(partial(self._regain, lost))
+        self.regaining = None
+
+    async def _round(self, step: Callable[[PublicKey], Awaitable[bool]]) -> None:
+        """One page from one peer, first from the one that answered last; a pause where nobody has it."""
+        peers = self._peers()
+        for offset in range(len(peers)):
+            if await step(peers[(self._turn + offset) % len(peers)]):
+                self._turn += offset
+                return
+        await asyncio.sleep(PAUSE_SECONDS)
 
     async def _step(self, peer: PublicKey) -> bool:
         """One page from one peer; whether the chain grew or the aim is reached."""
@@ -118,15 +130,33 @@ class CatchUp:
             if finalization.view > target.view:  # the signer's floor must rise before such a block is stored
                 self._on_finalization(peer, finalization)
                 return False
-            for block in blocks:
-                await self._commit(block, finalization)
+            await self._commit(blocks, finalization)
         except LedgerError as refusal:
-            log(LOG, logging.WARNING, "page refused", peer=peer.hex(), reason=str(refusal))
-            self._on_invalid(peer, refusal.code)
-            return False
+            return self._refuse(peer, refusal)
         if blocks and finalization.block_id == block_id(blocks[-1].header):
             self._on_synced(Synced(blocks[-1].header, finalization))
         return self._is_reached(target) or bool(blocks)
+
+    async def _regain(self, lost: LostBlocks, peer: PublicKey) -> bool:
+        """One page of lost blocks from one peer; whether the chain grew."""
+        head = self._executor.committed.header.height
+        page = await self._ask(peer, Height(head + 1), min(PAGE_BLOCKS_MAX, lost.height - head))
+        if page is None or not page.blocks:
+            return False
+        try:
+            found, finalization = self._open(page, None)
+            blocks = [block for block in found if block.header.height <= lost.height]
+            for block in blocks:
+                lost.check(block.header)
+            await self._commit(blocks, finalization)
+        except LedgerError as refusal:
+            return self._refuse(peer, refusal)
+        return bool(blocks)
+
+    def _refuse(self, peer: PublicKey, refusal: LedgerError) -> bool:
+        log(LOG, logging.WARNING, "page refused", peer=peer.hex(), reason=str(refusal))
+        self._on_invalid(peer, refusal.code)
+        return False
 
     def _is_reached(self, target: Certificate) -> bool:
         head = self._executor.committed
@@ -137,12 +167,13 @@ class CatchUp:
             self._target = None
         return reached
 
-    def _open(self, page: Page, target: Certificate) -> tuple[list[Block], Certificate]:
+    def _open(self, page: Page, target: Certificate | None) -> tuple[list[Block], Certificate]:
         """The blocks of a page that its finalization proves, and that finalization.
 
         Those that are committed already are left out, and so is what lies beyond the target, where the
         target is in the page: a peer that is ahead of it answers with more, and that is for consensus to
-        ask for. Where the target lies under the link, the finalization is above it.
+        ask for. Where the target lies under the link, the finalization is above it. Without a target all
+        that is proved is answered.
 
         Raises:
             LedgerError: `page.*`, `certificate.*` or `encoding.*`.
@@ -156,7 +187,7 @@ class CatchUp:
         if finalization.kind is not VoteKind.FINALIZE or finalization.block_id != block_id(named):
             raise LedgerError("page.wrong_certificate", "it does not make the last header final")
         _check_run([*(block.header for block in blocks), named], ids, finalization)
-        if finalization.view > target.view:
+        if target is not None and finalization.view > target.view:
             if target.block_id in ids:
                 blocks, finalization = blocks[: ids.index(target.block_id) + 1], target
             elif page.link is None:
@@ -170,19 +201,17 @@ class CatchUp:
             check_link(page.link, tip.history.append_all(new))
         return blocks, finalization
 
-    async def _commit(self, block: Block, finalization: Certificate) -> None:
-        identifier = block_id(block.header)
-        if block.header.height <= self._executor.committed.header.height:
-            return  # consensus was faster
-        with suppress(Superseded):  # and may still be: then committing is no more than a look
-            await self._executor.check(block)
-        is_last = finalization.block_id == identifier
-        justification = Justification(None, None, (), finalization)
-        is_new = await self._executor.commit(
-            identifier, encode(finalization) if is_last else b"", encode(justification)
-        )
-        if is_new:
-            await self._on_committed(identifier)
+    async def _commit(self, blocks: Sequence[Block], finalization: Certificate) -> None:
+        justification = encode(Justification(None, None, (), finalization))
+        for block in blocks:
+            identifier = block_id(block.header)
+            if block.header.height <= self._executor.committed.header.height:
+                continue  # consensus was faster
+            with suppress(Superseded):  # and may still be: then committing is no more than a look
+                await self._executor.check(block)
+            own = encode(finalization) if finalization.block_id == identifier else b""
+            if await self._executor.commit(identifier, own, justification):
+                await self._on_committed(identifier)
 
 
 def _check_run(headers: Sequence[Header], ids: Sequence[BlockId], finalization: Certificate) -> None:

@@ -191,7 +191,8 @@ class Driver:
         """Run until cancelled, or until the machine halts (NodeHalted)."""
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            self.feed(started)
+            self._inputs.appendleft(started)  # before what peers said meanwhile
+            self._ready.set()
             try:
                 while True:
                     await self._ready.wait()

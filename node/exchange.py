@@ -133,7 +133,9 @@ class Exchange:
         return self._driver
 
     def lag_blocks(self) -> int:
-        """About how many final blocks are not here yet: the views between here and the aim."""
+        """About how many final blocks are not here yet: lost ones, or the views between here and the aim."""
+        if self.catch_up is not None and self.catch_up.regaining is not None:
+            return self.catch_up.regaining - self._executor.committed.header.height
         aim = None if self.catch_up is None else self.catch_up.target_view
         return 0 if aim is None else max(1, aim - self.driver.final_view)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +16,12 @@ from ledger.genesis import Genesis, chain_id
 from ledger.types import Epoch, PublicKey
 from node.consensus_log import RECORD
 from node.home import Home
-from node.store.disk import LocalDisk
+from node.store.disk import TEMPORARY_SUFFIX, LocalDisk
 from node.store.journal import Journal
 from node.store.journal import Record as Entry
-from node.store.stores import create_stores
+from node.store.leveldb import LevelDatabase
+from node.store.state import StateStore
+from node.store.stores import STATE_FOLDER, create_stores
 
 MACHINE_ID: Final = Path("/etc/machine-id")
 
@@ -36,6 +40,22 @@ def found_data(home: Home, genesis: Genesis, validator: PublicKey | None) -> Non
             floor = first_record(chain_id(genesis), validator, host_generation(making), Epoch(0))
             records.append(Entry(RECORD, encode_record(floor)))
         Journal.create(LocalDisk(), making.consensus_log, records)
+
+
+def found_state(data: Path, genesis: Genesis) -> None:
+    """Put the state of block 0 where no state is, in one step: the next start runs every stored block again.
+
+    Raises:
+        StoreError, OSError
+    """
+    disk, making = LocalDisk(), data / f"{STATE_FOLDER}{TEMPORARY_SUFFIX}"
+    shutil.rmtree(making, ignore_errors=True)  # of a try that did not come to its end
+    header, writes = genesis_block(genesis)
+    with closing(LevelDatabase(making, create=True)) as database:
+        StateStore.create(database, chain_id(genesis), header, writes)
+    disk.sync_folder(making)
+    disk.rename(making, data / STATE_FOLDER)
+    disk.sync_folder(data)
 
 
 def host_generation(home: Home) -> bytes:

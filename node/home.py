@@ -8,6 +8,8 @@ data/           everything that the node writes while it runs; held by one proce
     blocks/  state/     LevelDB (`node.store.stores`)
     consensus/          the consensus log (`node.store.journal`)
     signer/             empty: its inode number tells this home from a copy (`node.founding`)
+    blocks.lost         while lost blocks are fetched again (`node.lost_blocks`)
+    *.damaged-N         what a repair or a start has put something new in the place of
     node.lock           held, as long as the process lives, by whoever has `data/` open
 """
 
@@ -28,6 +30,7 @@ from ledger.errors import LedgerError
 from node.store.disk import LocalDisk
 
 FOLDER_MODE: Final = 0o700
+_ASIDE_MAX: Final = 1_000
 _LOCK_BYTES_MAX: Final = 64
 
 
@@ -151,6 +154,16 @@ class HomeLock:
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file or folder to a name that is free; answers it."""
+    for number in range(1, _ASIDE_MAX):
+        aside = path.with_name(f"{path.name}.damaged-{number}")
+        if not aside.exists():
+            path.rename(aside)
+            return aside
+    raise FileExistsError(f"{path} was set aside {_ASIDE_MAX - 1} times before: look at what is there")
 
 
 # --- free space -------------------------------------------------------------------

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from node.genesis_file import read_genesis
 from node.home import Home, HomeLock, SpaceVerdict, judge_space, read_space
 from node.keys import KeyName, read_key, read_seed
 from node.logging import Form, configure
+from node.lost_blocks import open_whole
 from node.network_metrics import NetworkCollector
 from node.new_home import CERTIFICATE_FILE
 from node.p2p.counters import Counters
@@ -44,7 +46,7 @@ from node.p2p.websocket import WebSocketTransport
 from node.pace import Slices
 from node.settings import Config, parse_address
 from node.store.disk import LocalDisk
-from node.store.failure import StoreError
+from node.store.failure import EXIT_STORE_FAILED, StoreError, StoreFailed, StoreMismatch
 from node.store.journal import Journal
 from node.store.offload import DiskThread
 from node.store.stores import open_stores
@@ -65,10 +67,20 @@ def run_node(home: Path, overrides: Mapping[str, Any]) -> int:
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(Home(home), overrides))
-    except (LedgerError, StoreError, NodeHalted, OSError) as problem:
+    except StoreError as problem:
+        sys.stderr.write(f"ledger-node: {problem}{_next_step(problem, home)}\n")
+        return FAILED_EXIT if isinstance(problem, StoreMismatch) else EXIT_STORE_FAILED
+    except (LedgerError, NodeHalted, OSError) as problem:
         sys.stderr.write(f"ledger-node: {problem}\n")
         return FAILED_EXIT
     return 0
+
+
+def _next_step(problem: StoreError, home: Path) -> str:
+    """What to do about a store that does not open; a failed write has said it already."""
+    if isinstance(problem, StoreMismatch | StoreFailed):
+        return ""
+    return f"; look at the disk, then run `ledger-node repair --home {home}`"
 
 
 async def _run(home: Home, overrides: Mapping[str, Any]) -> None:
@@ -165,14 +177,16 @@ class NodeProcess:
 
 
 def _open_disk(home: Home, config: Config, genesis: Genesis, thread: DiskThread) -> Disk:
-    stores = open_stores(
+    opened = partial(
+        open_stores,
         home.data,
         chain_id(genesis),
         sizes=config.level_sizes,
         value_cache_bytes=config.store.value_cache_bytes,
     )
+    stores, lost = open_whole(home, genesis, opened)
     journal, entries = Journal.open(LocalDisk(), home.consensus_log)
-    return Disk(stores, journal, entries, thread.run)
+    return Disk(stores, journal, entries, thread.run, lost)
 
 
 def _read_keys(home: Home) -> Keys:

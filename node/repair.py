@@ -9,27 +9,25 @@ has moved on.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from contracts.genesis import genesis_block
 from ledger.genesis import Genesis, chain_id
-from node.founding import found_data
-from node.home import Home, HomeLock
+from node.founding import found_data, found_state
+from node.home import Home, HomeLock, set_aside
+from node.lost_blocks import begin_again
 from node.store.blocks import BlockStore
 from node.store.disk import LocalDisk
 from node.store.failure import StoreError, StoreMismatch
 from node.store.journal import Journal
 from node.store.leveldb import LevelDatabase, repair
-from node.store.state import StateStore
-from node.store.stores import BLOCKS_FOLDER, STATE_FOLDER, stores_over
+from node.store.stores import BLOCKS_FOLDER, STATE_FOLDER, Stores, stores_over
 
 LOG_IS_EMPTY: Final = (
     "consensus log: empty; a validator does not vote until the network has moved past what it may have signed"
 )
-_ASIDE_MAX: Final = 1_000
 
 
 def repair_home(home: Home, genesis: Genesis, tell: Callable[[str], None]) -> bool:
@@ -56,17 +54,8 @@ def repair_home(home: Home, genesis: Genesis, tell: Callable[[str], None]) -> bo
             _remake_state(state, genesis, found, tell)
             changed = True
         tell("state: sound")
+        changed = _lower_state(home, genesis, tell) or changed
         return _repair_log(home, tell) or changed
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a file or folder to a name that is free; answers it."""
-    for number in range(1, _ASIDE_MAX):
-        aside = path.with_name(f"{path.name}.damaged-{number}")
-        if not aside.exists():
-            path.rename(aside)
-            return aside
-    raise FileExistsError(f"{path} was set aside {_ASIDE_MAX - 1} times before: look at what is there")
 
 
 def _problem(check: Callable[[], None]) -> StoreError | None:
@@ -87,17 +76,18 @@ def _check_blocks(path: Path, genesis: Genesis) -> None:
 
 
 def _check_state(blocks: Path, path: Path, genesis: Genesis) -> None:
-    with (
-        closing(LevelDatabase(blocks, create=False)) as block_database,
-        closing(LevelDatabase(path, create=False)) as database,
-    ):
-        stores = stores_over(block_database, database, chain_id(genesis))
+    with _opened(blocks, path, genesis) as stores:
         for _ in stores.state.audit():
             pass
-        if stores.gap.refetch:
-            raise StoreError(
-                "store.behind_state", path, f"blocks end at {stores.blocks.head[0]}, below the state"
-            )
+
+
+@contextmanager
+def _opened(blocks: Path, state: Path, genesis: Genesis) -> Iterator[Stores]:
+    with (
+        closing(LevelDatabase(blocks, create=False)) as block_database,
+        closing(LevelDatabase(state, create=False)) as state_database,
+    ):
+        yield stores_over(block_database, state_database, chain_id(genesis))
 
 
 def _save_blocks(path: Path, genesis: Genesis, found: StoreError, tell: Callable[[str], None]) -> bool:
@@ -126,11 +116,20 @@ def _remake_state(path: Path, genesis: Genesis, found: StoreError, tell: Callabl
     tell(f"state: {found}")
     if path.exists():
         tell(f"state: set aside as {set_aside(path)}")
-    header, writes = genesis_block(genesis)
-    with closing(LevelDatabase(path, create=True)) as database:
-        StateStore.create(database, chain_id(genesis), header, writes)
-    LocalDisk().sync_folder(path.parent)
+    found_state(path.parent, genesis)
     tell("state: begins at genesis again; the next start runs every stored block again")
+
+
+def _lower_state(home: Home, genesis: Genesis, tell: Callable[[str], None]) -> bool:
+    """Begin the state again where blocks are missing below it, as a start does; whether they are."""
+    with _opened(home.data / BLOCKS_FOLDER, home.data / STATE_FOLDER, genesis) as stores:
+        missing, head = stores.gap.refetch, stores.state.head
+    if not missing:
+        return False
+    tell(f"blocks: {missing.start} to {missing.stop - 1} are missing below the state")
+    begin_again(home, genesis, head)
+    tell("state: begins at genesis again; the next start fetches them from peers before it takes part")
+    return True
 
 
 def _repair_log(home: Home, tell: Callable[[str], None]) -> bool:

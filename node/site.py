@@ -234,6 +234,9 @@ class Site:
         """One sentence where the chain cannot advance as seen from here, else nothing."""
         if self.space is SpaceVerdict.STOP_VOTING:
             return "this node does not vote: its disk is nearly full"
+        if self._exchange.catch_up is not None and self._exchange.catch_up.regaining is not None:
+            lost = self._exchange.catch_up.regaining
+            return f"this node does not take part yet: blocks up to height {lost} were lost, it fetches them"
         if self._exchange.driver.quarantine_reason:
             return f"this node does not vote yet: {self._exchange.driver.quarantine_reason}"
         alone = self._exchange.network.problem()

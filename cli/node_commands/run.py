@@ -39,8 +39,8 @@ def run_command(
     """Run the node until SIGTERM or Ctrl-C.
 
     Settings come from these flags, then from FARMGATE_* variables, then from node.toml. Exit codes: 0
-    stopped as told, 1 could not run or disagrees with its network, 75 its disk failed: look at the disk
-    before it is started again.
+    stopped as told, 1 could not run or disagrees with its network, 75 its disk failed or a store is
+    damaged: look at the disk before it is started again.
     """
     from node.process import run_node
 

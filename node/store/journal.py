@@ -189,7 +189,7 @@ def read_journal(path: Path, data: bytes) -> tuple[bytes, list[Record], int]:
     header, check = data[: _FILE_HEADER_BYTES - 4], data[_FILE_HEADER_BYTES - 4 : _FILE_HEADER_BYTES]
     # The header came with a rename after a sync, so it is never torn.
     if len(data) < _FILE_HEADER_BYTES or not header.startswith(_FILE_MAGIC) or _crc(header) != check:
-        raise StoreCorrupted(path, "offset 0", "not the header of a log; run `ledger-node repair`")
+        raise StoreCorrupted(path, "offset 0", "not the header of a log")
     salt = header[len(_FILE_MAGIC) :]
     records: list[Record] = []
     offset = _FILE_HEADER_BYTES
@@ -209,9 +209,7 @@ def _check_torn(path: Path, data: bytes, offset: int, salt: bytes) -> None:
     while place >= 0:
         header = _header_at(data, place, salt)
         if header is not None and header[1] > offset:
-            raise StoreCorrupted(
-                path, f"offset {offset}", "a record that was synced is damaged; run `ledger-node repair`"
-            )
+            raise StoreCorrupted(path, f"offset {offset}", "a record that was synced is damaged")
         place = data.find(_RECORD_MAGIC, place + 1)
 
 

@@ -106,7 +106,7 @@ class LevelDatabase(_LevelReader):
                 bloom_filter_bits=BLOOM_BITS,
             )
         except plyvel.CorruptionError as problem:
-            raise StoreCorrupted(path, "at open", f"{problem}; run `ledger-node repair`") from None
+            raise StoreCorrupted(path, "at open", f"{problem}") from None
         except plyvel.Error as problem:
             raise StoreError("store.unreadable", path, f"it does not open: {problem}") from None
         super().__init__(path, source, FailStop(path, on_failure))
@@ -166,7 +166,7 @@ def _check_present(path: Path) -> None:
     except (OSError, UnicodeDecodeError) as problem:
         raise StoreCorrupted(path, "CURRENT", str(problem)) from None
     if not named.startswith("MANIFEST-") or "/" in named:
-        raise StoreCorrupted(path, "CURRENT", "it names no manifest; run `ledger-node repair`")
+        raise StoreCorrupted(path, "CURRENT", "it names no manifest")
     if not (path / named).is_file():
         raise StoreLost(path, f"{named} is missing")
 

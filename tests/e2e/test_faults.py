@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+import urllib.error
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ledger.errors import LedgerError
 from tests.e2e.cluster import Cluster, running, until
 
 pytestmark = pytest.mark.e2e
@@ -80,4 +85,60 @@ def test_two_of_four_stopped(cluster: Cluster) -> None:
     for node in (2, 3):
         cluster.testnet.start_node(f"node-{node}")
     until(lambda: cluster.get(0, f"/v1/transactions/{results[0]['id']}")["status"] in SETTLED, 20)
+    cluster.wait_equal(range(4))
+
+
+def started(cluster: Cluster, node: str) -> bool:
+    """Start a node whose ports the system may still hold for the process that was killed."""
+    try:
+        cluster.testnet.start_node(node)
+    except LedgerError as refusal:
+        if refusal.code != "testnet.port_taken":
+            raise
+        return False
+    return True
+
+
+def is_ready(cluster: Cluster, node: int) -> bool:
+    """Whether a node says that it should be asked."""
+    try:
+        with urllib.request.urlopen(
+            f"{cluster.testnet.file().nodes[node].admin}/readyz", timeout=10
+        ) as answer:
+            return bool(json.load(answer)["ready"])
+    except urllib.error.HTTPError as refusal:
+        if refusal.code != 503:
+            raise
+        return False
+
+
+def test_a_validator_that_lost_its_last_blocks(cluster: Cluster) -> None:
+    """The end of LevelDB's log is gone, the state is not: it fetches what it lost, and votes again."""
+    home = Path(cluster.testnet.file().nodes[3].home)
+    cluster.testnet.kill_node("node-3")
+    until(lambda: started(cluster, "node-3"), 10)  # what came before lies in tables now
+    cluster.wait_equal(range(4))
+    for _ in range(3):
+        assert {each["status"] for each in cluster.send(3, 5)} <= SETTLED
+    height = cluster.wait_equal(range(4))
+    cluster.testnet.kill_node("node-3")
+    for log in (home / "data" / "blocks").glob("*.log"):
+        os.truncate(log, 0)
+    for node in range(3):
+        cluster.testnet.kill_node(f"node-{node}")
+    until(lambda: started(cluster, "node-3"), 10)
+    status = cluster.status(3)  # while nobody is there to ask
+    assert (status["lag_blocks"], status["is_voting"]) == (height - status["height"], False)
+    assert f"blocks up to height {height} were lost" in status["reason"]
+    assert not is_ready(cluster, 3)
+    for node in range(3):
+        until(lambda name=f"node-{node}": started(cluster, name), 10)  # type: ignore[misc]  # bound now
+    until(lambda: is_ready(cluster, 3), 60)
+    assert cluster.status(3)["height"] >= height
+    cluster.wait_equal(range(4))
+    assert [each.name for each in (home / "data").glob("state.*")] == ["state.damaged-1"]
+    assert not (home / "data" / "blocks.lost").exists()
+    cluster.testnet.kill_node("node-2")  # now nothing becomes final without its vote
+    assert {each["status"] for each in cluster.send(3, 5)} <= SETTLED
+    until(lambda: started(cluster, "node-2"), 10)
     cluster.wait_equal(range(4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -15,8 +16,11 @@ from ledger.transition import Execution
 from ledger.types import BlockId, Height, PublicKey
 from ledger.vote import Certificate, VoteKind
 from node.catch_up import PAGE_BLOCKS_MAX, PAGE_BYTES_MAX, CatchUp, Page
+from node.driver import NodeHalted
+from node.home import Home
 from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.link import Link
+from node.lost_blocks import MARK_FILE, LostBlocks, read_mark
 from tests.node.room import Room
 
 ANNA, BERT = PublicKey(b"a" * 32), PublicKey(b"b" * 32)
@@ -439,4 +443,71 @@ async def test_blocks_that_are_here_already_are_passed_over() -> None:
     follower.alter[ANNA] = lambda _: Page(full.blocks, full.link, full.finalization)
     assert await follower.follow()
     assert follower.room.height == 4
+    assert follower.blamed == []
+
+
+# --- blocks that were lost ----------------------------------------------------------
+
+
+def lost_of(room: Room, height: int, path: Path) -> LostBlocks:
+    """What a start writes down of a node that stood at this height of the room's chain."""
+    header = room.stores.blocks.header(Height(height))
+    assert header is not None
+    home = Home(path)
+    home.data.mkdir()
+    (home.data / MARK_FILE).write_bytes(encode((height, block_id(header))))
+    lost = read_mark(home)
+    assert lost is not None
+    return lost
+
+
+@pytest.mark.parametrize("finalize_each", [1, RUN])
+async def test_lost_blocks_come_back_to_the_last_of_them_and_no_further(
+    tmp_path: Path, finalize_each: int
+) -> None:
+    """Consensus has named nothing yet: the store must not rise above what this node has seen final before."""
+    source = await source_of(RUN, finalize_each=finalize_each)
+    follower = Follower(source)
+    lost = lost_of(source, PAGE_BLOCKS_MAX + 7, tmp_path)
+    await follower.catch_up.regain(lost)
+    assert follower.room.height == PAGE_BLOCKS_MAX + 7
+    assert [(start, count) for _, start, count in follower.asked] == [(1, 64), (65, 7)]
+    assert lost.forget_if_regained(follower.room.stores.blocks)
+    assert follower.synced == follower.blamed == []
+    assert follower.catch_up.regaining is None
+
+
+async def test_a_peer_that_sends_more_than_was_lost_is_cut(tmp_path: Path) -> None:
+    """A page that ignores the count is used as far as it was asked for."""
+    source = await source_of(9)
+    follower = Follower(source)
+    full = source.stores.blocks.finalized_page(Height(1), 9, PAGE_BYTES_MAX)
+    assert full is not None
+    follower.alter[ANNA] = lambda _: Page(full.blocks, full.link, full.finalization)
+    await follower.catch_up.regain(lost_of(source, 4, tmp_path))
+    assert follower.room.height == 4
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_liar_brings_no_lost_block_back(tmp_path: Path, lie: str) -> None:
+    """The same checks as ever, and the next peer is asked."""
+    source = await source_of(4)
+    follower = Follower(source)
+    follower.peers = [ANNA, BERT]
+    follower.alter[ANNA], code = LIES[lie]
+    await follower.catch_up.regain(lost_of(source, 4, tmp_path))
+    assert follower.room.executor.committed.id == source.executor.committed.id
+    assert [*follower.blamed] in ([(ANNA, code)], [])
+    assert (follower.blamed == []) == (lie == "a certificate of a view that nobody asked for")
+
+
+async def test_a_chain_without_the_block_that_was_final_here_stops_the_node(tmp_path: Path) -> None:
+    """A quorum made another block final at that height: nothing of it is stored, and people must look."""
+    mine = Room()
+    await mine.grow(3, transactions=False)
+    follower = Follower(await source_of(5))
+    with pytest.raises(NodeHalted) as caught:
+        await follower.catch_up.regain(lost_of(mine, 3, tmp_path))
+    assert caught.value.code == "store.diverged"
+    assert follower.room.height == 0
     assert follower.blamed == []

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 import node.driver as driver_module
-import node.executor as executor_module
+import node.pace as pace_module
 from ledger.block import Block, block_id
 from ledger.codec import decode
 from ledger.consensus.blocks import facts_of
@@ -78,7 +78,6 @@ from ledger.vote import (
 from node.bodies import Bodies
 from node.consensus_log import RECORD, ConsensusLog
 from node.driver import INPUTS_OF_PEER_MAX, TURN_INPUTS_MAX, Driver, NodeHalted
-from node.executor import sliced
 from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.store.failure import StoreFailed
 from node.store.journal import Journal
@@ -378,6 +377,16 @@ async def test_records_are_dropped_in_their_order() -> None:
 # --- what comes in ---------------------------------------------------------------------
 
 
+async def test_the_start_comes_before_what_peers_said_meanwhile() -> None:
+    """The network is up while lost blocks are fetched, and still the machine's first input is the start."""
+    site = Site()
+    site.driver.connected(ANNA)
+    site.driver.receive(ANNA, status())
+    async with site.running():
+        assert isinstance(site.script.inputs[0], Started)
+        assert site.heard == [Connected(ANNA), Received(ANNA, status())]
+
+
 async def test_a_flood_of_one_peer_is_bounded_and_displaces_nobody() -> None:
     """Above its share a peer's own messages are lost, and never another's."""
     site = Site()
@@ -623,7 +632,7 @@ async def test_a_check_that_takes_too_long_is_pending_and_never_invalid(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A slow machine must not condemn a block; later, with time enough, the same block is valid."""
-    monkeypatch.setattr(executor_module, "sliced", lambda work: sliced(work, slice_seconds=0))
+    monkeypatch.setattr(pace_module, "SLICE_SECONDS", 0)
     site, other = Site(), Room()
     other.executor.admit(other.transaction(1).raw)
     made = await other.build()

@@ -12,8 +12,8 @@ from ledger.errors import LedgerError
 from ledger.genesis import chain_id
 from node.consensus_log import RECORD
 from node.founding import found_data
-from node.home import Home, HomeLock
-from node.repair import LOG_IS_EMPTY, repair_home, set_aside
+from node.home import Home, HomeLock, set_aside
+from node.repair import LOG_IS_EMPTY, repair_home
 from node.store.disk import LocalDisk
 from node.store.failure import StoreError, StoreMismatch
 from node.store.journal import Journal, Record

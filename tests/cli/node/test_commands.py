@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cli.exit_code import ExitCode
 from node.api.tokens import Scope, TokenKeeper
 from node.failpoints import FailPoint
+from node.founding import found_data
 from node.home import Home, HomeLock
 from node.keys import KeyName, read_key
 from tests.cli.node.command import LedgerNode, files_in
 from tests.cli.node.fake_node import answering, away, status_of
+from tests.node.test_genesis_file import genesis as genesis_of
 
 FREE = "\n[free_space]\nadmit_percent_min = 0\nadmit_bytes_min = 0\n"
 
@@ -262,6 +267,49 @@ def test_run_needs_a_home(ledger_node: LedgerNode, tmp_path: Path) -> None:
     """No home: 1, which a supervisor may retry, and never 75."""
     answer = ledger_node("run", "--home", tmp_path / "nowhere")
     assert (answer.code, answer.error) == (1, "home.missing")
+
+
+def flip_middle(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "blocks": lambda data: (data / "blocks" / "CURRENT").unlink(),
+    "state": lambda data: [flip_middle(file) for file in (data / "state").glob("*.log")],
+    "consensus": lambda data: (data / "consensus" / "records.log").write_bytes(b"?"),
+    "blocks.lost": lambda data: (data / "blocks.lost").write_bytes(b"?"),
+}
+
+
+@pytest.mark.parametrize("part", DAMAGES)
+def test_a_damaged_store_ends_the_start_with_75(ledger_node: LedgerNode, home: Path, part: str) -> None:
+    """One line says which path, what is wrong and what to do; a supervisor must not try again."""
+    DAMAGES[part](home / "data")
+    answer = ledger_node.plain("run", "--home", home)
+    assert answer.code == ExitCode.STORE_FAILED
+    assert len(answer.err.splitlines()) == 1
+    assert str(home / "data" / part) in answer.err
+    assert answer.err.endswith(f"look at the disk, then run `ledger-node repair --home {home}`\n")
+
+
+def test_the_data_of_another_chain_is_no_damage(ledger_node: LedgerNode, home: Path) -> None:
+    """A genesis.json that was exchanged: 1, and nobody is told to repair the right data."""
+    other = found_data_of_another_chain(home)
+    shutil.rmtree(home / "data" / "blocks")
+    shutil.copytree(other / "blocks", home / "data" / "blocks")
+    answer = ledger_node.plain("run", "--home", home)
+    assert answer.code == ExitCode.FAILED
+    assert "genesis.mismatch" in answer.err
+    assert "repair" not in answer.err
+
+
+def found_data_of_another_chain(home: Path) -> Path:
+    other = Home(home.parent / "other")
+    other.make()
+    found_data(other, genesis_of("another chain"), None)
+    return other.data
 
 
 def test_a_home_in_use_is_not_run(ledger_node: LedgerNode, home: Path) -> None:

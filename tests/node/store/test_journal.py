@@ -130,7 +130,6 @@ def test_damage_before_a_later_batch_is_refused_at_every_byte() -> None:
             read_journal(PATH, bad)
         offset = int(caught.value.place.removeprefix("offset "))
         assert offset <= at
-        assert "ledger-node repair" in str(caught.value)
 
 
 def test_zeros_in_the_middle_are_refused() -> None:
