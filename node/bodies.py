@@ -1,27 +1,25 @@
 """Bodies of blocks that are not final: what is at hand, and how the rest is got.
 
-A proposal names its transactions by id, since peers mostly hold them; what is missing is asked
-of the proposer, then the whole body of others in turn. A body is at hand only when its bytes
-are what the header commits to, so a wrong list of ids costs time and nothing else.
+A proposal names its transactions, since peers mostly hold them (`node.compact`); what is missing is
+asked of the proposer, then the whole body of others in turn. A body is at hand only when its bytes
+are what the header commits to.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from ledger.block import Block, Header, block_id, certificate_hash, transactions_root
-from ledger.types import BlockId, TxId
+from ledger.types import BlockId
 
 BODIES_MAX: Final = 128
 BODIES_BYTES_MAX: Final = 256 << 20
 ANSWER_SECONDS: Final = 1.0  # how long one peer may take to answer before the next is asked
 ASSEMBLY_SECONDS: Final = 0.3  # how long the missing transactions of a compact proposal may take
 SOURCES_MAX: Final = 16  # peers asked for one body in one round
-
-FindTransaction = Callable[[TxId], bytes | None]
 
 
 def is_body_of(header: Header, last_certificate: bytes, transactions: Sequence[bytes]) -> bool:
@@ -93,18 +91,3 @@ class Bodies:
                 waiters.remove(waiter)
                 if not waiters:
                     del self._waiting[of]
-
-
-def assemble(
-    header: Header, last_certificate: bytes, ids: Sequence[TxId], find: FindTransaction
-) -> Block | list[TxId]:
-    """The block of a compact proposal, or the ids of the transactions that are missing here."""
-    found: list[bytes] = []
-    missing: list[TxId] = []
-    for transaction_id in ids:
-        raw = find(transaction_id)
-        if raw is None:
-            missing.append(transaction_id)
-        else:
-            found.append(raw)
-    return missing or Block(header, last_certificate, tuple(found))

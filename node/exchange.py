@@ -7,27 +7,26 @@ turns proposals into compact ones. It decides nothing about validity.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from typing import Final, assert_never
 
-from ledger.block import Header, decode_block
+from ledger.block import Block, block_id, decode_block
 from ledger.codec import encode
 from ledger.consensus import messages as consensus
 from ledger.consensus.events import FIRST_OBSERVER, Peer
 from ledger.errors import LedgerError
 from ledger.members import Node
-from ledger.transaction import decode_transaction
-from ledger.types import BlockId, Height, PublicKey, TxId
+from ledger.merkle.log import leaf_hash
+from ledger.types import BlockId, Hash, Height, PublicKey, TxId
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate
-from node.bodies import ANSWER_SECONDS, ASSEMBLY_SECONDS, SOURCES_MAX, Bodies, assemble
+from node.bodies import ANSWER_SECONDS, ASSEMBLY_SECONDS, SOURCES_MAX, Bodies
 from node.catch_up import ANSWER_SECONDS as PAGE_SECONDS
 from node.catch_up import PAGE_BYTES_MAX, CatchUp, Page
 from node.clock import Clock
+from node.compact import Incoming
 from node.driver import Driver
 from node.executor import Executor
 from node.intake import Intake
@@ -53,17 +52,8 @@ from node.p2p.messages import (
 )
 from node.p2p.network import Network, PeerInfo
 
-ASSEMBLIES_MAX: Final = 16  # compact proposals that wait for transactions; the oldest goes first
 GOSSIP_TICK_SECONDS: Final = 0.02
 REPEAT_SECONDS: Final = 5  # what still waits after so long is gossiped again
-
-
-@dataclass(slots=True)
-class _Assembly:
-    header: Header
-    last_certificate: bytes
-    ids: tuple[TxId, ...]
-    found: dict[TxId, bytes] = field(default_factory=dict)
 
 
 class Roster:
@@ -107,7 +97,7 @@ class Exchange:
         self._bodies = bodies
         self._roster = roster
         self._clock = clock
-        self._assemblies: OrderedDict[BlockId, _Assembly] = OrderedDict()
+        self._incoming = Incoming(bodies, executor.opened.raw)
         self._pages: dict[PublicKey, asyncio.Future[Page | None]] = {}
         self.gossip = Gossip()
         self._offered: deque[tuple[int, TxId]] = deque()  # when each was last offered, oldest first
@@ -162,12 +152,8 @@ class Exchange:
         block = self._bodies.get(identifier)
         if block is None:  # final and forgotten meanwhile; whoever lacks it asks
             return Consensus(payload), Lane.PROPOSAL
-        execution = self._executor.execution(identifier)
-        if execution is not None:
-            ids = [transaction.id for transaction in execution.transactions]
-        else:
-            ids = [decode_transaction(raw).id for raw in block.transactions]
-        return CompactProposal(payload, block.last_certificate, pack_ids(tuple(ids))), Lane.PROPOSAL
+        hashes = pack_ids([leaf_hash(raw) for raw in block.transactions])
+        return CompactProposal(payload, block.last_certificate, hashes), Lane.PROPOSAL
 
     def report(self, peer: Peer, code: str, message: str) -> None:
         """A peer sent what no correct peer sends."""
@@ -181,7 +167,7 @@ class Exchange:
         if stored is not None:
             block = self._executor.stores.blocks.block(stored)
             return block is not None and self._bodies.offer(block)
-        if of in self._assemblies and await self._bodies.wait(of, ASSEMBLY_SECONDS):
+        if self._incoming.want(of) and await self._bodies.wait(of, ASSEMBLY_SECONDS):
             return True
         for peer in islice(sources, SOURCES_MAX):  # some may be added while it goes on
             key = self._roster.key(peer)
@@ -236,6 +222,7 @@ class Exchange:
     def on_disconnected(self, peer: PeerInfo, code: str) -> None:
         """A peer has gone."""
         self.gossip.disconnected(peer.peer_id)
+        self._incoming.disconnected(peer.peer_id)
 
     def on_message(self, peer_id: PublicKey, message: Message) -> None:
         """Sort a message to who deals with it."""
@@ -244,21 +231,20 @@ class Exchange:
         except LedgerError:
             self.network.report(peer_id, Offence.MALFORMED)
 
-    def _take(self, peer_id: PublicKey, message: Message) -> None:  # noqa: PLR0912  # one case a message
+    def _take(self, peer_id: PublicKey, message: Message) -> None:  # one case a message
         match message:
             case Consensus():
                 self.driver.receive(self._roster.peer(peer_id), consensus.decode_message(message.payload))
             case CompactProposal():
                 self._take_proposal(peer_id, message)
             case Transactions():
-                self.intake.receive(peer_id, self._complete(message.transactions))
+                self.intake.receive(peer_id, self._incoming.add(message.transactions))
             case TransactionsRequest():
                 self._send_transactions(peer_id, message)
             case BodyRequest():
                 self._send_body(peer_id, BlockId(message.block_id))
             case Body():
-                if not self._bodies.offer(decode_block(message.block)):
-                    self.network.report(peer_id, Offence.INVALID)
+                self._take_body(peer_id, decode_block(message.block))
             case BlocksRequest():
                 self._send_page(peer_id, message)
             case Blocks():
@@ -275,69 +261,52 @@ class Exchange:
         inner = consensus.decode_message(message.payload)
         if not isinstance(inner, consensus.ProposalMessage):
             raise LedgerError("proposal.wrong_message", "a compact proposal holds another message")
-        identifier = BlockId(inner.signed.proposal.block_id)
-        if self._bodies.get(identifier) is None and identifier not in self._assemblies:
-            ids = tuple(TxId(each) for each in unpack_ids(message.transaction_ids))
-            assembly = _Assembly(inner.header, message.last_certificate, ids)
-            missing = self._try(identifier, assembly)
+        of = BlockId(inner.signed.proposal.block_id)
+        if self._bodies.get(of) is None and block_id(inner.header) == of:
+            hashes = [Hash(each) for each in unpack_ids(message.hashes)]
+            missing = self._incoming.begin(peer_id, of, inner.header, message.last_certificate, hashes)
             if missing:
-                self._assemblies[identifier] = assembly
-                while len(self._assemblies) > ASSEMBLIES_MAX:
-                    self._assemblies.popitem(last=False)
-                self.network.send(peer_id, TransactionsRequest(pack_ids(tuple(missing))), Lane.PROPOSAL)
+                self.network.send(peer_id, TransactionsRequest(of, missing), Lane.PROPOSAL)
         self.driver.receive(self._roster.peer(peer_id), inner)
 
-    def _try(self, identifier: BlockId, assembly: _Assembly) -> list[TxId]:
-        """Put a block together if everything is here; else name what is missing."""
-        find = partial(self._find, assembly)
-        made = assemble(assembly.header, assembly.last_certificate, assembly.ids, find)
-        if isinstance(made, list):
-            return made
-        self._bodies.offer(made)
-        self._assemblies.pop(identifier, None)
-        return []
-
-    def _find(self, assembly: _Assembly, transaction_id: TxId) -> bytes | None:
-        return assembly.found.get(transaction_id) or self._executor.raw_transaction(transaction_id)
-
-    def _complete(self, raws: Sequence[bytes]) -> Sequence[bytes]:
-        """Transactions came: take what compact proposals wait for, answer the rest."""
-        if not self._assemblies:
-            return raws
-        came = {decode_transaction(raw).id: raw for raw in raws}
-        taken: dict[TxId, None] = {}
-        for identifier, assembly in list(self._assemblies.items()):
-            wanted = [each for each in assembly.ids if each in came]
-            assembly.found.update((each, came[each]) for each in wanted)
-            taken.update(dict.fromkeys(wanted))
-            if wanted:
-                self._try(identifier, assembly)
-        return [raw for transaction_id, raw in came.items() if transaction_id not in taken]
+    def _take_body(self, peer_id: PublicKey, block: Block) -> None:
+        if not self._incoming.is_wanted(block_id(block.header)):
+            self.network.report(peer_id, Offence.UNSOLICITED)
+        elif not self._incoming.take(block):
+            self.network.report(peer_id, Offence.INVALID)
 
     # --- answers --------------------------------------------------------------
 
     def _send_transactions(self, peer_id: PublicKey, request: TransactionsRequest) -> None:
+        block = self._block(BlockId(request.block_id))
+        if block is None:
+            self.network.send(peer_id, NotFound(request.block_id), Lane.PROPOSAL)
+            return
+        if request.places[-1] >= len(block.transactions):
+            raise LedgerError("message.out_of_range", f"the block has {len(block.transactions)} transactions")
         batch: list[bytes] = []
         size = 0
-        for transaction_id in unpack_ids(request.ids):
-            raw = self._executor.raw_transaction(TxId(transaction_id))
-            if raw is None:
-                continue
-            if len(batch) == BATCH_TRANSACTIONS_MAX or size + len(raw) > BATCH_BYTES_MAX:
+        for place in request.places:
+            raw = block.transactions[place]
+            if len(batch) == BATCH_TRANSACTIONS_MAX or (batch and size + len(raw) > BATCH_BYTES_MAX):
                 self.network.send(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL)
                 batch, size = [], 0
             batch.append(raw)
             size += len(raw)
-        if batch:
-            self.network.send(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL)
+        self.network.send(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL)
 
     def _send_body(self, peer_id: PublicKey, of: BlockId) -> None:
-        block = self._bodies.get(of)
-        if block is None:
-            height = self._executor.stores.blocks.height_of(of)
-            block = None if height is None else self._executor.stores.blocks.block(height)
+        block = self._block(of)
         answer = NotFound(bytes(of)) if block is None else Body(encode(block))
         self.network.send(peer_id, answer, Lane.PROPOSAL)
+
+    def _block(self, of: BlockId) -> Block | None:
+        """A block that is at hand or stored."""
+        block = self._bodies.get(of)
+        if block is not None:
+            return block
+        height = self._executor.stores.blocks.height_of(of)
+        return None if height is None else self._executor.stores.blocks.block(height)
 
     def _send_page(self, peer_id: PublicKey, request: BlocksRequest) -> None:
         page = self._executor.stores.blocks.finalized_page(

@@ -23,11 +23,11 @@ from ledger.transaction import Transaction, check_scope, decode_transaction, ver
 from ledger.transition import Execution, Rules, Tip, apply_block, check_size, execute, open_transaction
 from ledger.types import BlockId, ChainId, Height, TimeMs, TxId
 from node.event_index import entries_of
+from node.opened import Opened
 from node.pace import Pace, Slices, sliced
 from node.store.stores import FinalizedBlock, Offload, Stores
 
 UNFINALIZED_BLOCKS_MAX: Final = 64  # executed and kept above the last final block
-OPENED_MAX: Final = 50_000  # transactions whose signature is known to be valid
 
 
 class Submission(Enum):
@@ -66,7 +66,7 @@ class Executor:
         self.pace = pace or Slices()
         self._offload = offload
         self._executions: OrderedDict[BlockId, Execution] = OrderedDict()
-        self._opened: OrderedDict[bytes, Transaction] = OrderedDict()
+        self.opened = Opened()
         self._running = asyncio.Lock()
         self._committing = asyncio.Lock()
 
@@ -92,10 +92,10 @@ class Executor:
         check_scope(transaction.body, self.chain_id, height, tip.parameters.replay_window_blocks)
         sender = key_in_force(tip.world, transaction.body.sender)
         self.rules.check(transaction, sender)
-        if raw not in self._opened:
+        if raw not in self.opened.by_raw:
             verify_signature(transaction)
         self.mempool.admit(transaction, sender.organisation)
-        self._remember(transaction)
+        self.opened.add(transaction)
         return transaction, Submission.PENDING, True
 
     def waiting(self, transaction_id: TxId) -> Transaction | None:
@@ -112,11 +112,6 @@ class Executor:
         """The bytes of a transaction that waits or stands in a block that is not final, or None."""
         found = self.waiting(transaction_id)
         return None if found is None else found.raw
-
-    def _remember(self, transaction: Transaction) -> None:
-        self._opened[transaction.raw] = transaction
-        while len(self._opened) > OPENED_MAX:
-            self._opened.popitem(last=False)
 
     # --- running blocks -----------------------------------------------------
 
@@ -183,7 +178,7 @@ class Executor:
             check_size(block.transactions, tip.parameters)
             try:
                 await sliced(self._open(block), self.pace)
-                execution = await sliced(apply_block(tip, block, self.rules, self._opened), self.pace)
+                execution = await sliced(apply_block(tip, block, self.rules, self.opened.by_raw), self.pace)
             except LedgerError:
                 self._tip_in_force(parent)  # it may have run on a state that moved meanwhile
                 raise
@@ -199,8 +194,8 @@ class Executor:
     def _open(self, block: Block) -> Generator[None, None, None]:
         """Verify the signatures of the block's transactions that were not seen before, and remember them."""
         for raw in block.transactions:
-            if raw not in self._opened:
-                self._remember(open_transaction(raw, {}))
+            if raw not in self.opened.by_raw:
+                self.opened.add(open_transaction(raw, {}))
             yield
 
     def _keep(self, execution: Execution) -> Execution:

@@ -8,6 +8,7 @@ Source: docs/spec/p2p.md, rules M1-M4.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Final, cast
 
 from msgspec import Meta
@@ -43,6 +44,7 @@ PackedIds = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=IDS_MAX * HA
 PackedIdsOrNone = Annotated[bytes, Meta(max_length=IDS_MAX * HASH_BYTES)]
 ConsensusBytes = Annotated[bytes, Meta(min_length=1, max_length=CONSENSUS_BYTES_MAX)]
 CertificateBytes = Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
+Place = Annotated[int, Meta(ge=0, lt=BLOCK_TRANSACTIONS_MAX)]
 BlockBytes = Annotated[bytes, Meta(min_length=1, max_length=BLOCK_MESSAGE_BYTES_MAX)]
 
 
@@ -53,12 +55,14 @@ class Transactions(Canonical, tag=1):
 
 
 class TransactionsRequest(Canonical, tag=2):
-    """Asks for transactions by id. `ids` is their 32-byte ids, one after the other."""
+    """Asks for transactions of one block by their places in it, ascending: its own bytes, or none."""
 
-    ids: PackedIds
+    block_id: Bytes32
+    places: Annotated[tuple[Place, ...], Meta(min_length=1, max_length=BLOCK_TRANSACTIONS_MAX)]
 
     def __post_init__(self) -> None:
-        _check_packed(self.ids)
+        if any(left >= right for left, right in pairwise(self.places)):
+            raise ValueError("a place is repeated or out of order")
 
 
 class Consensus(Canonical, tag=3):
@@ -69,14 +73,14 @@ class Consensus(Canonical, tag=3):
 
 class CompactProposal(Canonical, tag=4):
     """A proposal that names its transactions: the encoded consensus message, the certificate that goes
-    into the block, and the ids of the block's transactions in order, 32 bytes each."""
+    into the block, and the leaf hashes of the block's transactions in order, 32 bytes each."""
 
     payload: ConsensusBytes
     last_certificate: CertificateBytes
-    transaction_ids: PackedIdsOrNone
+    hashes: PackedIdsOrNone
 
     def __post_init__(self) -> None:
-        _check_packed(self.transaction_ids)
+        _check_packed(self.hashes)
 
 
 class BodyRequest(Canonical, tag=5):
@@ -141,7 +145,7 @@ Message = (
 # By kind's number: the record, and the most bytes a message of that kind may have.
 KINDS: Final[dict[int, tuple[type[Canonical], int]]] = {
     1: (Transactions, BATCH_BYTES_MAX + 5 * BATCH_TRANSACTIONS_MAX + ENVELOPE_BYTES),
-    2: (TransactionsRequest, IDS_MAX * HASH_BYTES + ENVELOPE_BYTES),
+    2: (TransactionsRequest, 3 * BLOCK_TRANSACTIONS_MAX + HASH_BYTES + ENVELOPE_BYTES),
     3: (Consensus, CONSENSUS_BYTES_MAX + ENVELOPE_BYTES),
     4: (
         CompactProposal,

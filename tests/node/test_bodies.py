@@ -9,7 +9,7 @@ import pytest
 
 import node.bodies as bodies_module
 from ledger.block import Block, block_id
-from node.bodies import Bodies, assemble, is_body_of
+from node.bodies import Bodies, is_body_of
 from tests.ledger.chain import build, genesis_tip, grow, make_transaction
 
 TIP = grow(genesis_tip(), 1)
@@ -113,23 +113,3 @@ async def test_one_who_gave_up_does_not_disturb_the_others() -> None:
     gone.cancel()
     bodies.put(BLOCK)
     assert await stays is BLOCK
-
-
-def test_a_compact_proposal_is_put_together_from_what_is_here() -> None:
-    """All transactions at hand give the block; else those that are missing are named, in order."""
-    ids = [each.id for each in EXECUTION.transactions]
-    held = {each.id: each.raw for each in EXECUTION.transactions}
-    assert assemble(BLOCK.header, BLOCK.last_certificate, ids, held.get) == BLOCK
-    assert assemble(BLOCK.header, BLOCK.last_certificate, ids, {}.get) == ids
-    del held[ids[0]]
-    assert assemble(BLOCK.header, BLOCK.last_certificate, ids, held.get) == ids[:1]
-
-
-def test_a_wrong_list_of_ids_makes_a_block_that_is_not_taken() -> None:
-    """The header decides: other ids, or the same in another order, cost time and nothing else."""
-    ids = [each.id for each in EXECUTION.transactions]
-    held = {each.id: each.raw for each in EXECUTION.transactions}
-    for wrong in (ids[::-1], ids[:1], ids * 2, []):
-        made = assemble(BLOCK.header, BLOCK.last_certificate, wrong, held.get)
-        assert isinstance(made, Block)
-        assert not Bodies().offer(made)

@@ -9,6 +9,7 @@ import pytest
 
 import ledger.transition as transition_module
 import node.executor as executor_module
+import node.opened as opened_module
 import node.pace as pace_module
 from ledger.block import Block, block_id
 from ledger.codec import encode
@@ -123,7 +124,7 @@ async def test_the_memory_of_signatures_is_bounded(
     verified: list[TxId], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest is forgotten first, and verified again when it comes again."""
-    monkeypatch.setattr(executor_module, "OPENED_MAX", 2)
+    monkeypatch.setattr(opened_module, "OPENED_MAX", 2)
     room = Room()
     made = [room.transaction(nonce) for nonce in range(3)]
     for each in made:

@@ -37,9 +37,11 @@ from tests.golden.samples import HEADER
 ID = bytes(range(32))
 short = st.binary(min_size=1, max_size=40)
 ids = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=4).map(pack_ids)
+PLACE_0 = encode(TransactionsRequest(ID, (0,)))
+places = st.sets(st.integers(0, 4999), min_size=1, max_size=5).map(lambda chosen: tuple(sorted(chosen)))
 MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.lists(short, min_size=1, max_size=4).map(lambda batch: Transactions(tuple(batch))),
-    ids.map(TransactionsRequest),
+    st.builds(TransactionsRequest, st.binary(min_size=32, max_size=32), places),
     short.map(Consensus),
     st.builds(CompactProposal, short, st.binary(max_size=20), ids | st.just(b"")),
     st.binary(min_size=32, max_size=32).map(BodyRequest),
@@ -115,8 +117,16 @@ def test_every_kind_has_a_number_a_name_and_a_limit() -> None:
         (b"\x92\x03\xc5\x00\x01x", "encoding.non_canonical"),
         (b"\x93\x03\xc4\x01x\xc0", "encoding.malformed"),  # a field too many
         (b"\x91\x03", "encoding.malformed"),  # a field too few
-        (b"\x92\x02\xc4\x00", "encoding.malformed"),  # no id
-        (b"\x92\x02\xc4\x21" + bytes(33), "encoding.malformed"),  # an id and a byte
+        (b"\x92\x09\xc4\x00", "encoding.malformed"),  # no id
+        (b"\x92\x09\xc4\x21" + bytes(33), "encoding.malformed"),  # an id and a byte
+        (PLACE_0[:-2] + b"\x90", "encoding.malformed"),  # no place
+        (PLACE_0[:-2] + b"\x92\x07\x07", "encoding.malformed"),  # one twice
+        (PLACE_0[:-2] + b"\x92\x07\x06", "encoding.malformed"),  # descending
+        (PLACE_0[:-2] + b"\x91\xff", "encoding.malformed"),  # a negative place
+        (
+            PLACE_0[:-2] + b"\x91\xcd\x13\x88",
+            "encoding.malformed",
+        ),  # place 5000
         (b"\x92\x05\xc4\x1f" + bytes(31), "encoding.malformed"),
         (b"\x92\x01\x90", "encoding.malformed"),  # an empty batch
         (b"\x93\x07\x01\x00", "encoding.malformed"),  # no blocks asked for

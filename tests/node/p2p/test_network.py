@@ -415,7 +415,7 @@ async def test_the_largest_message_of_each_kind_comes_through() -> None:
     link = Link(HEADER, (b"s" * 32,) * EXTENSION_LENGTH_MAX)
     blocks = Blocks(7, (b"a" * (4 << 20), b"b" * (4 << 20)), link, b"f" * QUORUM_CERTIFICATE_BYTES_MAX)
     batch = Transactions((b"t" * (1 << 20), b"u"))
-    request = TransactionsRequest(bytes(32 * 5000))
+    request = TransactionsRequest(bytes(32), tuple(range(5000)))
     async with TestNode(1, members) as one, TestNode(2, members, [one.network.address]) as two:
         await connect(one, two)
         for message, lane in (
