@@ -21,15 +21,14 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from contracts import membership
 from contracts.runtime import CoreRules
 from ledger.codec import encode
 from ledger.consensus.records import encode_record
 from ledger.consensus.signer import first_record
 from ledger.crypto import key_pair
 from ledger.genesis import chain_id
-from ledger.transition import Tip, execute
-from ledger.types import BlockId, Epoch, Height, TimeMs, View
+from ledger.transition import execute
+from ledger.types import Epoch, Height, TimeMs, View
 from ledger.vote import Certificate, Vote, VoteKind, sign_vote
 from network.bench.processes import disk_bytes
 from network.bench.workloads import BATCH_EVENTS, Workload, loads
@@ -43,6 +42,7 @@ from node.founding import host_generation
 from node.genesis_file import read_genesis
 from node.home import Home
 from node.keys import KeyName, read_key
+from node.resume import stored_tip
 from node.store.disk import LocalDisk
 from node.store.journal import Journal, Record
 from node.store.stores import FinalizedBlock, open_stores
@@ -124,16 +124,8 @@ async def _fill(home: Home, profile: Path, events: int) -> None:
     while left > 0:
         transactions = [each.transaction for each in islice(made, min(BLOCK_TRANSACTIONS, left))]
         left -= len(transactions)
-        head = stores.state.head
-        tip = Tip(
-            head.header,
-            BlockId(head.block_id),
-            stores.state,
-            head.history,
-            genesis.parameters,
-            membership.validators(stores.state),
-        )
-        run = drained(execute(tip, TimeMs(head.header.time_ms + 1), certificate, transactions, rules))
+        tip = stored_tip(stores, genesis)
+        run = drained(execute(tip, TimeMs(tip.header.time_ms + 1), certificate, transactions, rules))
         vote = Vote(chain, 0, run.tip.header.height, VoteKind.FINALIZE, run.tip.id)
         certificate = encode(Certificate(vote, ((0, sign_vote(voter, vote)),)))
         index = entries_of(run.tip.header.height, run.tip.header.time_ms, run.transactions, run.receipts)

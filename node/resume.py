@@ -19,7 +19,7 @@ def recover(stores: Stores, genesis: Genesis, rules: CoreRules) -> Tip:
     """The tip of the last final block, its state caught up with the blocks that are stored."""
     assert not stores.gap.refetch, "see node.lost_blocks"
     gap = stores.gap
-    tip = _stored_tip(stores, genesis)
+    tip = stored_tip(stores, genesis)
     for height in gap.replay:
         block = stores.blocks.block(Height(height))
         assert block is not None, "the gap names stored blocks"
@@ -28,11 +28,12 @@ def recover(stores: Stores, genesis: Genesis, rules: CoreRules) -> Tip:
             execution,
             entries_of(height, block.header.time_ms, execution.transactions, execution.receipts),
         )
-        tip = _stored_tip(stores, genesis)
+        tip = stored_tip(stores, genesis)
     return tip
 
 
-def _stored_tip(stores: Stores, genesis: Genesis) -> Tip:
+def stored_tip(stores: Stores, genesis: Genesis) -> Tip:
+    """The tip of the block whose state is stored."""
     head = stores.state.head
     return Tip(
         head.header,
