@@ -27,8 +27,8 @@ from ledger.consensus.records import encode_record
 from ledger.consensus.signer import first_record
 from ledger.crypto import key_pair
 from ledger.genesis import chain_id
-from ledger.transition import Tip, execute
-from ledger.types import BlockId, Epoch, Height, TimeMs, View
+from ledger.transition import execute
+from ledger.types import Epoch, Height, TimeMs, View
 from ledger.vote import Certificate, Vote, VoteKind, sign_vote
 from network.bench.processes import disk_bytes
 from network.bench.workloads import BATCH_EVENTS, Workload, loads
@@ -37,11 +37,12 @@ from network.testnet.probe import ask
 from network.testnet.testnet import Testnet
 from node.consensus_log import RECORD
 from node.event_index import entries_of
-from node.executor import drained
 from node.founding import host_generation
 from node.genesis_file import read_genesis
 from node.home import Home
 from node.keys import KeyName, read_key
+from node.pace import drained
+from node.resume import stored_tip
 from node.store.disk import LocalDisk
 from node.store.journal import Journal, Record
 from node.store.stores import FinalizedBlock, open_stores
@@ -123,9 +124,8 @@ async def _fill(home: Home, profile: Path, events: int) -> None:
     while left > 0:
         transactions = [each.transaction for each in islice(made, min(BLOCK_TRANSACTIONS, left))]
         left -= len(transactions)
-        head = stores.state.head
-        tip = Tip.restored(head.header, BlockId(head.block_id), stores.state, head.history)
-        run = drained(execute(tip, TimeMs(head.header.time_ms + 1), certificate, transactions, rules))
+        tip = stored_tip(stores)
+        run = drained(execute(tip, TimeMs(tip.header.time_ms + 1), certificate, transactions, rules))
         vote = Vote(chain, 0, run.tip.header.height, VoteKind.FINALIZE, run.tip.id)
         certificate = encode(Certificate(vote, ((0, sign_vote(voter, vote)),)))
         index = entries_of(run.tip.header.height, run.tip.header.time_ms, run.transactions, run.receipts)

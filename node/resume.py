@@ -16,7 +16,7 @@ def recover(stores: Stores, rules: Rules) -> Tip:
     """The tip of the last final block, its state caught up with the blocks that are stored."""
     assert not stores.gap.refetch, "see node.lost_blocks"
     gap = stores.gap
-    tip = _stored_tip(stores)
+    tip = stored_tip(stores)
     for height in gap.replay:
         block = stores.blocks.block(Height(height))
         assert block is not None, "the gap names stored blocks"
@@ -25,11 +25,12 @@ def recover(stores: Stores, rules: Rules) -> Tip:
             execution,
             entries_of(height, block.header.time_ms, execution.transactions, execution.receipts),
         )
-        tip = _stored_tip(stores)
+        tip = stored_tip(stores)
     return tip
 
 
-def _stored_tip(stores: Stores) -> Tip:
+def stored_tip(stores: Stores) -> Tip:
+    """The tip of the block whose state is stored."""
     head = stores.state.head
     return Tip.restored(head.header, BlockId(head.block_id), stores.state, head.history)
 

@@ -17,10 +17,10 @@ from ledger.errors import LedgerError
 from ledger.types import Height
 from node import logging
 from node.api.body import media_type, read_body
-from node.api.context import CLIENTS_MAX, Api
-from node.api.guard import Buckets, Guard
+from node.api.context import Api
+from node.api.listener import application
 from node.api.models import HealthModel, LogLevelModel, ReadyModel
-from node.api.routes import Answer, Body, Call, Route, register
+from node.api.routes import Answer, Body, Call, Route
 from node.api.tokens import Scope
 from node.service import NodeStatus
 
@@ -136,16 +136,4 @@ ROUTES: tuple[Route[Api], ...] = (
 
 def admin_app(api: Api) -> web.Application:
     """The application of the admin listener."""
-    settings = api.settings
-    guard = Guard(
-        LISTENER,
-        metrics=api.metrics,
-        hosts=settings.hosts,
-        buckets=Buckets(settings.requests_per_second, settings.requests_burst, CLIENTS_MAX, api.monotonic),
-        requests_at_once_max=settings.requests_at_once_max,
-        answer_seconds=settings.answer_seconds,
-        monotonic=api.monotonic,
-    )
-    app = guard.application()
-    register(app, api, ROUTES)
-    return app
+    return application(api, LISTENER, ROUTES)

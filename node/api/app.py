@@ -7,11 +7,11 @@ from aiohttp import web
 
 from node.api import chain, items, members, stream, transactions
 from node.api.answers import bytes_answer
-from node.api.context import CLIENTS_MAX, Api
+from node.api.context import Api
 from node.api.epcis import routes as epcis
-from node.api.guard import Buckets, Guard
+from node.api.listener import application
 from node.api.openapi import document
-from node.api.routes import Answer, Call, Route, register
+from node.api.routes import Answer, Call, Route
 
 TITLE = "Farmgate node"
 LISTENER = "public"
@@ -41,21 +41,7 @@ ROUTES: tuple[Route[Api], ...] = (
 
 def public_app(api: Api) -> web.Application:
     """The application of the public listener."""
-    settings = api.settings
-    guard = Guard(
-        LISTENER,
-        metrics=api.metrics,
-        hosts=settings.hosts,
-        buckets=Buckets(settings.requests_per_second, settings.requests_burst, CLIENTS_MAX, api.monotonic),
-        requests_at_once_max=settings.requests_at_once_max,
-        answer_seconds=settings.answer_seconds,
-        monotonic=api.monotonic,
-        streams=[route.path for route in ROUTES if route.is_long],
-        is_stopping=api.stopping.is_set,
-    )
-    app = guard.application()
-    register(app, api, ROUTES)
-    return app
+    return application(api, LISTENER, ROUTES, api.stopping.is_set)
 
 
 def _description() -> bytes:
