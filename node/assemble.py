@@ -17,20 +17,20 @@ from typing import Any, Final
 from contracts.genesis import genesis_block
 from contracts.runtime import CoreRules
 from ledger.block import Header, block_id
+from ledger.consensus.epochs import Epochs
 from ledger.consensus.events import Behind, Started
-from ledger.consensus.machine import Consensus
 from ledger.consensus.signer import Signer
 from ledger.crypto import KeyPair
 from ledger.genesis import Genesis, chain_id
 from ledger.members import Node, NodeRole, nodes_in_force
 from ledger.mempool import Mempool
-from ledger.transition import Tip
-from ledger.types import BlockId, ChainId, Epoch, Height, TxId
+from ledger.types import BlockId, Height, TxId
 from node.bodies import Bodies
 from node.catch_up import CatchUp
 from node.clock import Clock
 from node.consensus_log import ConsensusLog
 from node.driver import Driver
+from node.epochs import epoch_in_force
 from node.exchange import Exchange, Roster
 from node.executor import Executor
 from node.logging import log, logger
@@ -118,16 +118,16 @@ class RunningNode:
         self._log = ConsensusLog(disk.journal, disk.entries, disk.offload)
         nodes = nodes_in_force(tip.world)
         own = _own_record(options.name, nodes, keys.identity)
-        signer = _signer(keys, tip, chain)
+        # A key outside of the set keeps its record too: its stake may come, or come back, at any turn.
+        signer = None if keys.validator is None else Signer(chain, keys.validator, keys.generation)
         bodies = Bodies()
         for block in self._log.bodies:
             bodies.offer(block)
         self._roster = Roster(tip.validators, nodes)
         self._exchange = exchange = Exchange(self._executor, bodies, self._roster, world.clock)
         base, _ = genesis_block(genesis)
-        consensus = Consensus(chain, Epoch(0), tip.validators, tip.parameters.consensus, base, signer)
         self._driver = Driver(
-            consensus,
+            lambda: Epochs(chain, epoch_in_force(disk.stores.blocks, self._executor.committed), signer),
             signer,
             self._log,
             self._executor,
@@ -233,7 +233,7 @@ class RunningNode:
         self.site.committed(ids)
         self._on_block(tip.header)
         nodes = nodes_in_force(tip.world)
-        self._roster.update(tip.validators, nodes)
+        self._roster.update(nodes)
         self._network.allow(nodes)
         log(
             LOG,
@@ -262,13 +262,6 @@ def _own_record(name: str, nodes: Sequence[Node], identity: NodeIdentity) -> Nod
         certificate=identity.certificate,
         addresses=(),
     )
-
-
-def _signer(keys: Keys, tip: Tip, chain: ChainId) -> Signer | None:
-    """The signer, where this node holds the key of a validator of the set."""
-    if keys.validator is None or tip.validators.index_of(keys.validator.public) is None:
-        return None
-    return Signer(chain, keys.validator, keys.generation)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

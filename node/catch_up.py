@@ -84,7 +84,7 @@ class CatchUp:
 
     def aim(self, behind: Behind) -> None:
         """Go on until this finalization's block is committed; an older aim is replaced."""
-        if self._target is None or behind.finalization.view > self._target.view:
+        if self._target is None or _place(behind.finalization) > _place(self._target):
             self._target = behind.finalization
         self._wanted.set()
 
@@ -122,8 +122,10 @@ class CatchUp:
         assert target is not None
         if self._is_reached(target):
             return True
-        page = await self._ask(peer, Height(self._executor.committed.header.height + 1), PAGE_BLOCKS_MAX)
-        if page is None or not page.blocks:
+        tip = self._executor.committed
+        page = await self._ask(peer, Height(tip.header.height + 1), PAGE_BLOCKS_MAX)
+        has_turned = self._executor.committed.epoch != tip.epoch  # then another set proves what follows
+        if page is None or not page.blocks or has_turned:
             return self._is_reached(target)
         try:
             blocks, finalization = self._open(page, target)
@@ -234,3 +236,7 @@ def _check_bodies(blocks: Sequence[Block]) -> None:
     for block in blocks:
         if not is_body_of(block.header, block.last_certificate, block.transactions):
             raise LedgerError("page.wrong_body", f"height {block.header.height}: not the body of its header")
+
+
+def _place(certificate: Certificate) -> tuple[int, int]:
+    return certificate.vote.epoch, certificate.view

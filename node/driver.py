@@ -1,9 +1,10 @@
-"""The driver: gives the consensus machine real time, disk and peers.
+"""The driver: gives consensus real time, disk and peers.
 
-One loop feeds inputs to `Consensus.step` and performs the effects in order. The records of
+One loop feeds inputs to `Epochs.step` and performs the effects in order. The records of
 all steps of one turn share one sync; nothing that follows them leaves before it. What takes
 longer (building, checking, fetching, catching up) runs beside the loop and answers with an
-input of its own.
+input of its own. At the end of an epoch the turn ends too, so that what is said before it and after it
+goes out under the numbers that the peers have in either.
 
 Source: docs/spec/consensus.md, "Driver contract".
 """
@@ -15,9 +16,11 @@ import logging
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, assert_never
 
 from ledger.codec import encode
+from ledger.consensus.epochs import Epochs
 from ledger.consensus.events import (
     Behind,
     Broadcast,
@@ -30,13 +33,14 @@ from ledger.consensus.events import (
     DropRecords,
     Effect,
     Entered,
+    EpochEnded,
     Evidence,
     Fetch,
     Fetched,
     Halt,
     Input,
     NothingToBuild,
-    OtherEpoch,
+    OldEpoch,
     Peer,
     Persist,
     Received,
@@ -50,14 +54,15 @@ from ledger.consensus.events import (
     Verdict,
     WakeAt,
 )
-from ledger.consensus.machine import Consensus
-from ledger.consensus.messages import Message
+from ledger.consensus.messages import CertificatesMessage, Message
 from ledger.consensus.signer import Signer
 from ledger.errors import LedgerError
-from ledger.types import BlockId
+from ledger.types import BlockId, Epoch, PublicKey
+from ledger.validators import ValidatorSet
 from node.bodies import Bodies
 from node.clock import Clock
 from node.consensus_log import ConsensusLog
+from node.epochs import epoch_in_force, what_ended
 from node.executor import Executor, Superseded
 from node.justification import Justification
 from node.logging import log, logger
@@ -78,8 +83,22 @@ class NodeHalted(Exception):
         self.code = code
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A node said something, or (None) is there again. What number it has is asked when its turn comes."""
+
+    sender: PublicKey
+    message: Message | None
+
+
 class Outlet(Protocol):
     """What the driver asks of the network."""
+
+    def peer(self, public_key: PublicKey) -> Peer:
+        """The number of a node in the epoch in force."""
+
+    def begin_epoch(self, validators: ValidatorSet) -> None:
+        """From here on peers have the numbers of this set."""
 
     def send(self, peer: Peer, message: Message) -> None:
         """Send one consensus message, if the peer is connected."""
@@ -95,11 +114,11 @@ class Outlet(Protocol):
 
 
 class Driver:
-    """The running consensus of one node."""
+    """The running consensus of one node. `consensus` makes it for the chain as it is when `run` begins."""
 
     def __init__(
         self,
-        consensus: Consensus,
+        consensus: Callable[[], Epochs],
         signer: Signer | None,
         consensus_log: ConsensusLog,
         executor: Executor,
@@ -109,7 +128,8 @@ class Driver:
         on_commit: Callable[[BlockId], Awaitable[None]],
         on_behind: Callable[[Behind], None],
     ) -> None:
-        self._consensus = consensus
+        self._make_consensus = consensus
+        self._consensus: Epochs | None = None
         self._log = consensus_log
         self._executor = executor
         self._bodies = bodies
@@ -117,8 +137,8 @@ class Driver:
         self._clock = clock
         self._on_commit = on_commit
         self._on_behind = on_behind
-        self._inputs: deque[Input] = deque()
-        self._of_peer: Counter[Peer] = Counter()
+        self._inputs: deque[Input | Heard] = deque()
+        self._of_peer: Counter[PublicKey] = Counter()
         self._ready = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -129,6 +149,7 @@ class Driver:
         self._allowed = asyncio.Event()
         self._allowed.set()
         self._signer = signer
+        self.epoch = Epoch(0)
         self.view = 0
         self.leader = -1
         self.final_view = 0
@@ -140,8 +161,10 @@ class Driver:
 
     @property
     def is_voting(self) -> bool:
-        """Whether this node signs."""
-        return self._signer is not None and not self._signer.is_quarantined and self._allowed.is_set()
+        """Whether this node signs: it has stake in the epoch in force, and a record to trust."""
+        if self._signer is None or self._signer.is_quarantined or self._consensus is None:
+            return False
+        return self._consensus.state.me is not None and self._allowed.is_set()
 
     def pause(self) -> None:
         """Stop taking part, before the disk is full; reads go on."""
@@ -153,19 +176,20 @@ class Driver:
 
     # --- what comes in ------------------------------------------------------
 
-    def receive(self, peer: Peer, message: Message) -> None:
+    def receive(self, sender: PublicKey, message: Message) -> None:
         """Queue a peer's message; above the peer's share it is lost."""
-        if self._of_peer[peer] < INPUTS_OF_PEER_MAX:
-            self._of_peer[peer] += 1
-            self.feed(Received(peer, message))
+        if self._of_peer[sender] < INPUTS_OF_PEER_MAX:
+            self._of_peer[sender] += 1
+            self._queue(Heard(sender, message))
 
-    def connected(self, peer: Peer) -> None:
+    def connected(self, sender: PublicKey) -> None:
         """A peer is connected (again)."""
-        self.feed(Connected(peer))
+        self._queue(Heard(sender, None))
 
     def synced(self, answer: Synced) -> None:
         """Blocks were committed by catching up."""
-        self.final_view = answer.finalization.view
+        if answer.finalization.vote.epoch == self.epoch:
+            self.final_view = answer.finalization.view
         self.feed(answer)
 
     def transactions_pending(self, *, is_new: bool = False) -> None:
@@ -182,6 +206,9 @@ class Driver:
 
     def feed(self, item: Input) -> None:
         """Queue an input of our own."""
+        self._queue(item)
+
+    def _queue(self, item: Input | Heard) -> None:
         self._inputs.append(item)
         self._ready.set()
 
@@ -189,6 +216,9 @@ class Driver:
 
     async def run(self, started: Started) -> None:
         """Run until cancelled, or until the machine halts (NodeHalted)."""
+        self._consensus = self._make_consensus()
+        self.epoch = self._consensus.epoch
+        self._outlet.begin_epoch(self._executor.committed.validators)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             self._inputs.appendleft(started)  # before what peers said meanwhile
@@ -203,15 +233,26 @@ class Driver:
                     self._timer.cancel()
 
     def _turn(self) -> list[Effect]:
+        assert self._consensus is not None, "made when it began to run"
         effects: list[Effect] = []
         for _ in range(min(len(self._inputs), TURN_INPUTS_MAX)):
             item = self._inputs.popleft()
-            if isinstance(item, Received):
-                self._of_peer[item.peer] -= 1
-            effects.extend(self._consensus.step(self._clock.monotonic_ms(), item))
+            made = self._consensus.step(self._clock.monotonic_ms(), self._named(item))
+            effects.extend(made)
+            if made and isinstance(made[-1], EpochEnded):
+                break
         if not self._inputs:
             self._ready.clear()
         return effects
+
+    def _named(self, item: Input | Heard) -> Input:
+        if not isinstance(item, Heard):
+            return item
+        peer = self._outlet.peer(item.sender)
+        if item.message is None:
+            return Connected(peer)
+        self._of_peer[item.sender] -= 1
+        return Received(peer, item.message)
 
     async def _perform(self, effects: list[Effect]) -> None:
         """Perform effects in order; all records of the turn are synced at the first Persist."""
@@ -226,8 +267,20 @@ class Driver:
                     await self._commit(effect)
                 case DropRecords():
                     await self._log.drop(effect.epoch, effect.view)
+                case EpochEnded():
+                    self._begin_epoch(effect)
                 case _:
                     self._dispatch(effect)
+
+    def _begin_epoch(self, ended: EpochEnded) -> None:
+        """What the last block decided is in force from the next input on."""
+        begun = epoch_in_force(self._executor.stores.blocks, self._executor.committed)
+        assert self._executor.committed.id == ended.base_id, "nothing stands above a last block yet"
+        self._outlet.begin_epoch(begun.validators)
+        self.epoch, self.view, self.leader, self.final_view = begun.epoch, 0, -1, 0
+        self._inputs.appendleft(begun)
+        self._ready.set()
+        log(LOG, logging.INFO, "epoch", epoch=begun.epoch, validators=len(begun.validators))
 
     async def _persist(self, persists: list[Persist]) -> None:
         records = [record for each in persists for record in each.records]
@@ -262,11 +315,13 @@ class Driver:
                 log(LOG, logging.WARNING, "evidence", validator=effect.validator)
             case SignerState():
                 log(LOG, logging.INFO, "signer", is_signing=effect.is_signing, reason=effect.reason)
-            case OtherEpoch():
-                log(LOG, logging.INFO, "other epoch", epoch=effect.epoch)
+            case OldEpoch():
+                certificate = what_ended(self._executor.stores.blocks, effect.epoch)
+                if certificate is not None:
+                    self._outlet.send(effect.peer, CertificatesMessage((certificate,)))
             case Halt():
                 raise NodeHalted(effect.code, effect.message)
-            case Persist() | Commit() | DropRecords():
+            case Persist() | Commit() | DropRecords() | EpochEnded():
                 raise AssertionError("performed in order by _perform")
             case _:
                 assert_never(effect)
@@ -308,10 +363,10 @@ class Driver:
             return  # the parent lost against a block that became final meanwhile
         if execution is None:
             self._found_nothing = True
-            self.feed(NothingToBuild(effect.view))
+            self.feed(NothingToBuild(effect.epoch, effect.view))
             return
         self._bodies.put(execution.block)
-        self.feed(Built(effect.view, execution.block.header))
+        self.feed(Built(effect.epoch, effect.view, execution.block.header))
 
     async def _fetch(self, identifier: BlockId) -> None:
         block = self._bodies.get(identifier)

@@ -61,14 +61,21 @@ class Roster:
 
     def __init__(self, validators: ValidatorSet, nodes: Sequence[Node]) -> None:
         self._observers: dict[PublicKey, Peer] = {}
-        self.update(validators, nodes)
+        self._validators = validators
+        self.update(nodes)
 
-    def update(self, validators: ValidatorSet, nodes: Sequence[Node]) -> None:
+    def begin_epoch(self, validators: ValidatorSet) -> None:
+        """Another set is in force; its nodes are among the members that are known."""
+        self._validators = validators
+        self.update(self._nodes)
+
+    def update(self, nodes: Sequence[Node]) -> None:
         """Take the members in force."""
+        self._nodes = tuple(nodes)
         by_name = {node.name: PublicKey(node.public_key) for node in nodes}
         self._keys = {
             Peer(index): by_name[validator.node]
-            for index, validator in enumerate(validators.validators)
+            for index, validator in enumerate(self._validators.validators)
             if validator.node in by_name
         }
         self._peers = {key: peer for peer, key in self._keys.items()}
@@ -130,6 +137,14 @@ class Exchange:
         return 0 if aim is None else max(1, aim - self.driver.final_view)
 
     # --- Outlet: what consensus sends ---------------------------------------
+
+    def peer(self, public_key: PublicKey) -> Peer:
+        """The number of a node in the epoch in force."""
+        return self._roster.peer(public_key)
+
+    def begin_epoch(self, validators: ValidatorSet) -> None:
+        """From here on peers have the numbers of this set."""
+        self._roster.begin_epoch(validators)
 
     def send(self, peer: Peer, message: consensus.Message) -> None:
         """Send one consensus message, if the peer is connected."""
@@ -202,7 +217,7 @@ class Exchange:
 
     def found_finalization(self, peer: PublicKey, finalization: Certificate) -> None:
         """A page showed a finalization above the aim: consensus shall know it first, and aim anew."""
-        self.driver.receive(self._roster.peer(peer), consensus.CertificatesMessage((finalization,)))
+        self.driver.receive(peer, consensus.CertificatesMessage((finalization,)))
 
     def _answer_page(self, peer: PublicKey, page: Page | None) -> None:
         waiting = self._pages.get(peer)
@@ -217,7 +232,7 @@ class Exchange:
         """A peer is there (again)."""
         self.gossip.connected(peer.peer_id)
         self.gossip.offer(list(self._executor.mempool.ids()), self._clock.monotonic_ms(), to=peer.peer_id)
-        self.driver.connected(self._roster.peer(peer.peer_id))
+        self.driver.connected(peer.peer_id)
 
     def on_disconnected(self, peer: PeerInfo, code: str) -> None:
         """A peer has gone."""
@@ -234,7 +249,7 @@ class Exchange:
     def _take(self, peer_id: PublicKey, message: Message) -> None:  # one case a message
         match message:
             case Consensus():
-                self.driver.receive(self._roster.peer(peer_id), consensus.decode_message(message.payload))
+                self.driver.receive(peer_id, consensus.decode_message(message.payload))
             case CompactProposal():
                 self._take_proposal(peer_id, message)
             case Transactions():
@@ -267,7 +282,7 @@ class Exchange:
             missing = self._incoming.begin(peer_id, of, inner.header, message.last_certificate, hashes)
             if missing:
                 self.network.send(peer_id, TransactionsRequest(of, missing), Lane.PROPOSAL)
-        self.driver.receive(self._roster.peer(peer_id), inner)
+        self.driver.receive(peer_id, inner)
 
     def _take_body(self, peer_id: PublicKey, block: Block) -> None:
         if not self._incoming.is_wanted(block_id(block.header)):

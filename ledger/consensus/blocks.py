@@ -31,7 +31,7 @@ class BodyState(Enum):
 
 @dataclass(slots=True)
 class KnownBlock:
-    """A block above the committed one. `facts` is None until its header is known.
+    """A block above the committed one. `header`, and `facts` from it, are None until its header is known.
 
     `view` is the latest in which it was proposed or certified. `may_be_checked` says that
     its place in the chain is proved: its proposal's certificates are held, or it has one itself.
@@ -41,6 +41,7 @@ class KnownBlock:
 
     block_id: BlockId
     view: View
+    header: Header | None = None
     facts: BlockFacts | None = None
     state: BodyState = BodyState.WANTED
     is_waiting: bool = False
@@ -49,6 +50,10 @@ class KnownBlock:
     is_kept: bool = False
     attempts: int = 0
     sources: tuple[Peer, ...] = ()
+
+    def learn(self, header: Header) -> None:
+        """Take in the header; the caller has seen that it is this block's."""
+        self.header, self.facts = header, facts_of(header)
 
 
 def facts_of(header: Header) -> BlockFacts:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from ledger.block import Header
-from ledger.consensus.blocks import ANCESTORS_FETCHED_MAX, BodyState, KnownBlock, facts_of
+from ledger.block import Header, block_id
+from ledger.consensus.blocks import ANCESTORS_FETCHED_MAX, BodyState, KnownBlock
 from ledger.consensus.events import Check, Fetch, Peer, Verdict
 from ledger.consensus.messages import ProposalMessage
 from ledger.consensus.state import State
@@ -29,11 +29,12 @@ class Bodies:
 
     def proposed(self, message: ProposalMessage, *, is_kept: bool = False) -> None:
         """A leader proposed a block; its body is fetched once its place is proved."""
-        block_id = BlockId(message.signed.proposal.block_id)
-        if block_id == self._state.blocks.committed.block_id:
+        proposed = BlockId(message.signed.proposal.block_id)
+        if proposed == self._state.blocks.committed.block_id:
             return
-        known = self._state.blocks.note(block_id, View(message.signed.proposal.view))
-        known.facts, known.is_kept = facts_of(message.header), known.is_kept or is_kept
+        known = self._state.blocks.note(proposed, View(message.signed.proposal.view))
+        known.learn(message.header)
+        known.is_kept = known.is_kept or is_kept
         self._add_sources(known, (message.signed.validator,), first=True)
 
     def certified(self, certificate: Certificate) -> None:
@@ -45,18 +46,18 @@ class Bodies:
         known.is_certified = known.may_be_checked = True
         self._add_sources(known, tuple(index for index, _ in certificate.signatures))
 
-    def keep(self, block_id: BlockId) -> None:
+    def keep(self, wanted: BlockId) -> None:
         """Make a valid body durable, once, in the same sync as the vote that rests on it."""
-        known = self._state.blocks.get(block_id)
+        known = self._state.blocks.get(wanted)
         if known is not None and not known.is_kept:
             known.is_kept = True
-            self._state.out.keep_body(block_id)
+            self._state.out.keep_body(wanted)
 
     def built(self, header: Header, view: View) -> None:
         """This node's own block: it was executed as it was built."""
-        facts = facts_of(header)
-        known = self._state.blocks.note(facts.block_id, view)
-        known.facts, known.state, known.may_be_checked = facts, BodyState.VALID, True
+        known = self._state.blocks.note(block_id(header), view)
+        known.learn(header)
+        known.state, known.may_be_checked = BodyState.VALID, True
 
     def _add_sources(self, known: KnownBlock, validators: tuple[int, ...], *, first: bool = False) -> None:
         fresh = tuple(
@@ -70,14 +71,14 @@ class Bodies:
 
     def fetched(self, header: Header) -> None:
         """A body is at hand."""
-        facts = facts_of(header)
-        known = self._state.blocks.get(facts.block_id)
+        known = self._state.blocks.get(block_id(header))
         if known is not None and known.state is BodyState.WANTED:
-            known.facts, known.state, known.is_waiting = facts, BodyState.AT_HAND, False
+            known.learn(header)
+            known.state, known.is_waiting = BodyState.AT_HAND, False
 
-    def checked(self, block_id: BlockId, verdict: Verdict) -> None:
+    def checked(self, executed: BlockId, verdict: Verdict) -> None:
         """A body was executed, or could not be for now."""
-        known = self._state.blocks.get(block_id)
+        known = self._state.blocks.get(executed)
         if known is None or known.state is not BodyState.CHECKING:
             return
         match verdict:
@@ -123,6 +124,10 @@ class Bodies:
     def _check(self, known: KnownBlock) -> bool:
         blocks, facts = self._state.blocks, known.facts
         assert facts is not None, "a body at hand has a header"
+        parent = blocks.facts(facts.parent_id)
+        if parent is not None and self._state.is_last(parent):
+            known.state = BodyState.INVALID  # nothing of this epoch follows its last block
+            return True
         if blocks.is_valid(facts.parent_id):
             known.state = BodyState.CHECKING
             self._state.out.emit(Check(known.block_id))

@@ -10,7 +10,7 @@ from typing import Final
 from ledger.consensus.events import Behind, BlockFacts, Commit, DropRecords, Halt
 from ledger.consensus.state import State
 from ledger.types import BlockId, View
-from ledger.vote import Certificate
+from ledger.vote import Certificate, SignedProposal
 
 BEHIND_VIEWS: Final = 16  # further behind than this, syncing by certificates beats fetching block by block
 
@@ -65,13 +65,30 @@ class Commits:
         certificate = state.certificates.any_of_block(facts.block_id)
         if certificate is None:
             return Commit(facts.block_id, facts.height, None, final, None, ())
-        held = state.round(certificate.view).proposal
-        if held is None or held.signed.proposal.block_id != facts.block_id:
-            return Commit(facts.block_id, facts.height, certificate, final, None, ())
-        views = range(held.signed.proposal.parent_view + 1, certificate.view)
-        gap = (state.certificates.nullification(View(view)) for view in views)
-        seen = tuple(nullification for nullification in gap if nullification is not None)
-        return Commit(facts.block_id, facts.height, certificate, final, held.signed, seen)
+        held = self._proposal_of(certificate.view, facts.block_id)
+        gap = self._gap(certificate.view, facts.block_id)
+        return Commit(facts.block_id, facts.height, certificate, final, held, gap)
+
+    def _proposal_of(self, view: View, wanted: BlockId) -> SignedProposal | None:
+        held = self._state.round(view).proposal
+        return held.signed if held is not None and held.signed.proposal.block_id == wanted else None
+
+    def _gap(self, view: View, wanted: BlockId) -> tuple[Certificate, ...]:
+        """What lies between a block's parent and its view: nullifications and, where it was proposed
+        again, its earlier notarizations, by ascending view."""
+        certificates = self._state.certificates
+        seen: list[Certificate] = []
+        proposal = self._proposal_of(view, wanted)
+        while proposal is not None:
+            below = View(proposal.proposal.parent_view)
+            gap = (certificates.nullification(View(each)) for each in range(view - 1, below, -1))
+            seen.extend(nullification for nullification in gap if nullification is not None)
+            earlier = certificates.notarization(below, wanted)
+            if earlier is None:
+                break
+            seen.append(earlier)
+            view, proposal = below, self._proposal_of(below, wanted)
+        return tuple(reversed(seen))
 
     def _committed(self, facts: BlockFacts, view: View) -> None:
         state = self._state

@@ -1,6 +1,6 @@
-"""What goes into the machine and what comes out: the whole contract with a driver.
+"""What goes into consensus and what comes out: the whole contract with a driver.
 
-`Consensus.step(now_ms, input)` answers a list of effects. The driver performs them in order,
+`Epochs.step(now_ms, input)` answers a list of effects. The driver performs them in order,
 and nothing that follows a `Persist` happens before it is synced. Several steps may share one
 sync as long as that order holds. Every effect that asks for something names the input that
 answers it; an answer may be late, doubled or never come.
@@ -17,7 +17,9 @@ from typing import Final, NewType
 from ledger.block import Header
 from ledger.consensus.messages import Message
 from ledger.consensus.records import Record
+from ledger.consensus.timeouts import ConsensusParameters
 from ledger.types import VALIDATORS_MAX, BlockId, Epoch, Height, TimeMs, View
+from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, SignedProposal, SignedVote
 
 Peer = NewType("Peer", int)
@@ -65,6 +67,21 @@ class Started:
 
 
 @dataclass(frozen=True, slots=True)
+class EpochBegun:
+    """Answers `EpochEnded`: what governs the blocks above its last block. Peers are numbered anew.
+
+    `base` is the header of that block (of the genesis block in epoch 0), `finalization` a certificate
+    of the epoch before that makes it final; None for the genesis block.
+    """
+
+    epoch: Epoch
+    validators: ValidatorSet
+    parameters: ConsensusParameters
+    base: Header
+    finalization: Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
     """A message came from an authenticated peer. It may hold anything."""
 
@@ -101,6 +118,7 @@ class Built:
     """Answers `Build`. The block was executed by the same function that checks others' blocks and
     its body is at hand (not yet durable). `header` None: no block can be built on that parent, for good."""
 
+    epoch: Epoch
     view: View
     header: Header | None
 
@@ -109,6 +127,7 @@ class Built:
 class NothingToBuild:
     """Answers a `Build` whose block may not be empty: all pending transactions are in the parent's chain."""
 
+    epoch: Epoch
     view: View
 
 
@@ -133,7 +152,8 @@ class Synced:
     """Answers `Behind`: the driver has committed all blocks up to `head`, each under a certificate.
 
     `finalization` is of `head` itself, verified by the driver with `verify_certificate`. It is one
-    that a `Behind` named, or lies below one: only so is the signer's floor raised first.
+    that a `Behind` named, or lies below one: only so is the signer's floor raised first. A sync does not
+    pass the last block of an epoch: `EpochEnded` follows, and another `Behind` in the next one.
     """
 
     head: Header
@@ -142,6 +162,7 @@ class Synced:
 
 Input = (
     Started
+    | EpochBegun
     | Received
     | Connected
     | Tick
@@ -213,6 +234,7 @@ class Build:
     `may_be_empty`, and none otherwise: so that an idle chain stays quiet.
     """
 
+    epoch: Epoch
     view: View
     parent: BlockFacts
     parent_certificate: Certificate | None
@@ -243,8 +265,10 @@ class Commit:
     `certificate` is a notarization or finalization of this very block (None where this node holds only
     a descendant's: then the child's body carries one), `finalization` the one that makes it final (of
     itself or of a descendant). `proposal` and `gap` (the nullifications between its parent's view and
-    its own) justify its place and are kept with it for disputes; None and empty where never seen.
-    A block that a sync committed meanwhile is skipped by the driver.
+    its own) justify its place and are kept with it for disputes; None and empty where never seen. Of a
+    block that was proposed again, `proposal` is the latest, and `gap` goes back to the first: it holds the
+    notarizations of the block in its earlier views too. A block that a sync committed meanwhile is
+    skipped by the driver.
     """
 
     block_id: BlockId
@@ -295,9 +319,21 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherEpoch:
-    """A peer speaks of another epoch. Of an older one: answer with the finalization that ended it. Of a
-    newer one: this node lags by an epoch; ask that peer for the chain."""
+class EpochEnded:
+    """The last block of the epoch is committed; answer `EpochBegun` with what follows from it.
+
+    Until then consensus tells who still speaks of this epoch what ended it, and does no more.
+    """
+
+    epoch: Epoch
+    base_id: BlockId
+    finalization: Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class OldEpoch:
+    """A peer is in an epoch that ended before the last turn: send it the finalization of that epoch's
+    last block from the store, in a `CertificatesMessage`."""
 
     peer: Peer
     epoch: Epoch
@@ -334,7 +370,8 @@ Effect = (
     | Entered
     | Report
     | Evidence
-    | OtherEpoch
+    | EpochEnded
+    | OldEpoch
     | SignerState
     | Halt
 )

@@ -13,7 +13,8 @@ from typing import Final
 
 from ledger.block import block_id
 from ledger.codec import encode
-from ledger.consensus.events import Evidence, OtherEpoch, Peer, Report
+from ledger.consensus.attendance import Attendance
+from ledger.consensus.events import Evidence, Peer, Report
 from ledger.consensus.messages import ProposalMessage
 from ledger.consensus.repair import Repair
 from ledger.consensus.state import State
@@ -35,9 +36,10 @@ VIEWS_AHEAD_MAX: Final = 64  # votes and proposals further ahead are not kept: c
 class Intake:
     """Lets through what is verified and new."""
 
-    def __init__(self, state: State, repair: Repair) -> None:
+    def __init__(self, state: State, repair: Repair, attendance: Attendance) -> None:
         self._state = state
         self._repair = repair
+        self._attendance = attendance
         self._accused: dict[tuple[int, View], None] = {}
 
     def votes(self, peer: Peer, votes: Iterable[SignedVote]) -> Iterator[SignedVote]:
@@ -48,6 +50,7 @@ class Intake:
             if not self.is_our_epoch(peer, Epoch(signed.vote.epoch)):
                 continue
             if view <= state.certificates.final_view:
+                self._attendance.came_late(peer, signed)
                 self._repair.answer_old_vote(peer, view)
                 continue
             if view > state.view + 1:
@@ -135,11 +138,12 @@ class Intake:
             del self._accused[old]
 
     def is_our_epoch(self, peer: Peer, epoch: Epoch) -> bool:
-        """Whether to go on with a statement; of another epoch, the driver is told who speaks of it."""
+        """Whether a statement is of the epoch in force. Messages of others do not come this far (`Epochs`),
+        so one is an odd piece among ours, which no correct peer puts together."""
         if epoch == self._state.epoch:
             return True
-        if self._repair.may_answer(peer):
-            self._state.out.emit(OtherEpoch(peer, epoch))
+        problem = f"a statement of epoch {epoch} within a message of epoch {self._state.epoch}"
+        self._state.out.emit(Report(peer, "message.mixed_epochs", problem))
         return False
 
     def _report(self, peer: Peer, refusal: LedgerError) -> None:

@@ -1,11 +1,14 @@
 """The leader's part of a view: find the parent, have a block built on it, propose it once.
 
-Source: docs/spec/consensus.md, rules L1-L6.
+Where the parent is the last block of the epoch, nothing is built: it is proposed again.
+
+Source: docs/spec/consensus.md, rules L1-L7, E6.
 """
 
 from __future__ import annotations
 
 from ledger.block import Header, block_id
+from ledger.consensus.attendance import Attendance
 from ledger.consensus.bodies import Bodies
 from ledger.consensus.events import Build
 from ledger.consensus.messages import ProposalMessage, Want
@@ -14,16 +17,17 @@ from ledger.consensus.repair import Repair
 from ledger.consensus.state import Parent, State
 from ledger.errors import LedgerError
 from ledger.types import BlockId, View
-from ledger.vote import Proposal, VoteKind
+from ledger.vote import Certificate, Proposal, VoteKind
 
 
 class Leading:
     """Proposes in the views that this node leads."""
 
-    def __init__(self, state: State, bodies: Bodies, repair: Repair) -> None:
+    def __init__(self, state: State, bodies: Bodies, repair: Repair, attendance: Attendance) -> None:
         self._state = state
         self._bodies = bodies
         self._repair = repair
+        self._attendance = attendance
 
     def is_to_propose(self) -> bool:
         """Whether this node leads the view in force and has neither proposed nor left it."""
@@ -38,19 +42,40 @@ class Leading:
             and not state.round(state.view).cannot_build
         )
 
-    def propose(self) -> None:
-        """Ask for a block when one is called for; until then keep fetching what its parent lacks."""
+    def propose(self) -> ProposalMessage | None:
+        """Ask for a block when one is called for; until then keep fetching what its parent lacks.
+
+        Answers the proposal where the block is there already: the last of the epoch, once more.
+        """
         state = self._state
         if state.building is not None or state.pacemaker.awake_at_ms is None or not self.is_to_propose():
-            return
+            return None
         parent = self._find_parent()
         if parent is None:
-            return
+            return None
         may_be_empty = self._is_empty_block_due(parent)
+        if state.is_last(parent.facts):
+            return self._repeat(parent) if may_be_empty else None
         has_work = state.are_transactions_pending and not state.round(state.view).has_nothing_to_build
         if has_work or may_be_empty:
             state.building = parent
-            state.out.emit(Build(state.view, parent.facts, parent.certificate, may_be_empty))
+            state.out.emit(
+                Build(state.epoch, state.view, parent.facts, self._certificate_of(parent), may_be_empty)
+            )
+        return None
+
+    def _repeat(self, parent: Parent) -> ProposalMessage | None:
+        """Propose the epoch's last block again: no other block may follow it, so none can finalize it."""
+        known = self._state.blocks.get(parent.facts.block_id)
+        assert known is not None, "over: a committed last block is not proposed again"
+        assert known.header is not None, "a valid block has a header"
+        return self._sign(self._state.view, known.header, parent)
+
+    def _certificate_of(self, parent: Parent) -> Certificate | None:
+        """What the child carries: its parent's certificate, with all signatures that are held."""
+        if parent.certificate is None:
+            return self._state.base_certificate
+        return self._attendance.fullest(parent.certificate)
 
     def found_nothing(self, view: View) -> None:
         """The driver had nothing to put in: wait for a transaction, or until an empty block helps."""

@@ -1,8 +1,8 @@
-"""The rules of agreement, to be read beside docs/spec/consensus.md.
+"""The rules of agreement within one epoch, to be read beside docs/spec/consensus.md.
 
 `Consensus.step(now_ms, input)` takes one input and answers what to do. Nothing in here reads
 a clock, a disk or a socket. After every input all rules are applied until none has more to do,
-so no rule has to know which input made it possible.
+so no rule has to know which input made it possible. From epoch to epoch leads `epochs.py`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from ledger.block import Header, block_id
+from ledger.consensus.attendance import Attendance
 from ledger.consensus.blocks import BlockTree, facts_of
 from ledger.consensus.bodies import Bodies
 from ledger.consensus.certificates import CertificateStore
@@ -20,6 +21,7 @@ from ledger.consensus.events import (
     Connected,
     Effect,
     Entered,
+    EpochBegun,
     Evidence,
     Fetched,
     Halt,
@@ -54,47 +56,51 @@ from ledger.consensus.repair import Repair
 from ledger.consensus.signer import Signer
 from ledger.consensus.state import State
 from ledger.consensus.tally import Tally
-from ledger.consensus.timeouts import ConsensusParameters
+from ledger.consensus.verdicts import SignatureCache
+from ledger.epoch import EpochStart
 from ledger.errors import LedgerError
 from ledger.types import BlockId, ChainId, Epoch, View
-from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, SignedVote, VoteKind, verify_vote
 
 
 class Consensus:
-    """One node in one epoch. `base` is the last block of the epoch before (or genesis): final in view 0.
+    """One node in one epoch. Its base, the last block of the epoch before (or genesis), is final in view 0.
 
-    `signer` is None for an observer; a key outside of the set makes an observer too.
+    `signer` is None for an observer; a key outside of the set makes an observer too, whose signer
+    still keeps its floor. `watch` and `verdicts` are what an earlier epoch learnt.
     """
 
     def __init__(
         self,
         chain_id: ChainId,
-        epoch: Epoch,
-        validators: ValidatorSet,
-        parameters: ConsensusParameters,
-        base: Header,
+        begun: EpochBegun,
         signer: Signer | None,
+        watch: LeaderWatch | None = None,
+        verdicts: SignatureCache | None = None,
     ) -> None:
-        me = None if signer is None else validators.index_of(signer.public_key)
+        base, parameters = begun.base, begun.parameters
         self._state = state = State(
             chain_id=chain_id,
-            epoch=epoch,
-            validators=validators,
+            epoch=begun.epoch,
+            start=EpochStart(begun.epoch, base.height, base.time_ms),
+            base_certificate=begun.finalization,
+            validators=begun.validators,
             parameters=parameters,
-            signer=None if me is None else signer,
-            me=me,
+            signer=signer,
+            me=None if signer is None else begun.validators.index_of(signer.public_key),
             blocks=BlockTree(facts_of(base)),
             certificates=CertificateStore(block_id(base)),
-            tally=Tally(validators),
+            tally=Tally(begun.validators),
             pacemaker=Pacemaker(parameters),
+            verdicts=SignatureCache() if verdicts is None else verdicts,
         )
         self._out = state.out
         self._bodies = Bodies(state)
         self._repair = Repair(state)
-        self._intake = Intake(state, self._repair)
-        self._leading = Leading(state, self._bodies, self._repair)
-        self._watch = LeaderWatch(parameters.skip_after_views)
+        self._attendance = Attendance(state)
+        self._intake = Intake(state, self._repair, self._attendance)
+        self._leading = Leading(state, self._bodies, self._repair, self._attendance)
+        self._watch = LeaderWatch() if watch is None else watch
         self._quarantine = Quarantine(state)
         self._commits = Commits(state)
         self._is_settled = False
@@ -104,6 +110,10 @@ class Consensus:
     def state(self) -> State:
         """What this node knows, for status pages and tests; for reading only."""
         return self._state
+
+    def status(self) -> StatusMessage:
+        """Where this node stands."""
+        return self._repair.status()
 
     def step(self, now_ms: int, event: Input) -> list[Effect]:
         """Take one input at this monotonic time; answer what to do, in order."""
@@ -123,11 +133,9 @@ class Consensus:
             case Tick(wall_ms):
                 state.pacemaker.woke()
                 state.wall_ahead_ms = wall_ms - state.now_ms
-            case Built(view, header):
-                proposal = self._leading.built(view, header)
-                if proposal is not None:
-                    self._take_proposal(proposal)
-            case NothingToBuild(view):
+            case Built(view=view, header=header):
+                self._propose(self._leading.built(view, header))
+            case NothingToBuild(view=view):
                 self._leading.found_nothing(view)
             case Fetched(header):
                 self._bodies.fetched(header)
@@ -143,21 +151,25 @@ class Consensus:
                 self._synced(head, finalization)
             case Started():
                 self._start(event)
+            case EpochBegun():
+                raise AssertionError("a machine is of one epoch")
             case _:
                 assert_never(event)
 
     def _settle(self) -> None:
-        """Apply every rule until none has more to do."""
+        """Apply every rule until none has more to do; none has when the last block is committed."""
         self._is_settled = False
         while not self._is_settled:
             self._is_settled = True
             self._move()
             self._commit()
+            if self._state.is_over:
+                return
             if self._bodies.advance():
                 self._is_settled = False
             self._vote_finalize()
             self._wake()
-            self._leading.propose()
+            self._propose(self._leading.propose())
             self._vote_notarize()
             self._vote_nullify()
 
@@ -174,7 +186,7 @@ class Consensus:
         left = state.rounds.get(state.view)
         was_waited_for = state.pacemaker.awake_at_ms is not None and (left is None or left.proposal is None)
         if why is not None and why.kind is VoteKind.NULLIFY and was_waited_for:
-            self._watch.missed(state.leader(state.view))
+            self._watch.missed(state.validators.public_key(state.leader(state.view)))
         state.view, state.entry, state.building, state.timely_at_ms = view, why, None, None
         state.pacemaker.enter(state.now_ms)
         self._out.emit(Entered(state.epoch, view, state.leader(view)))
@@ -194,11 +206,17 @@ class Consensus:
 
     # --- proposal(b, v) ------------------------------------------------------------------
 
+    def _propose(self, message: ProposalMessage | None) -> None:
+        """This node's own proposal is on its way: take it as the others will."""
+        if message is not None:
+            self._take_proposal(message)
+            self._is_settled = False
+
     def _take_proposal(self, message: ProposalMessage) -> None:
         """The first from the leader counts; another one is evidence."""
         state = self._state
         round_ = state.round(View(message.signed.proposal.view))
-        self._watch.heard(message.signed.validator)
+        self._watch.heard(state.validators.public_key(message.signed.validator))
         if round_.proposal is None:
             round_.proposal = ProposalMessage(message.signed, message.header, None, ())
             self._bodies.proposed(message)
@@ -282,8 +300,10 @@ class Consensus:
             return True
         if state.is_due(pacemaker.advance_timeout_at_ms(state.distance)):
             return True
-        is_skipped = round_.proposal is None and leader != state.me and self._watch.is_silent(leader)
-        return is_skipped and pacemaker.awake_at_ms is not None
+        if pacemaker.awake_at_ms is None or round_.proposal is not None or leader == state.me:
+            return False
+        key = state.validators.public_key(leader)
+        return self._watch.is_silent(key, state.parameters.skip_after_views)
 
     # --- votes and certificates ------------------------------------------------------------------
 
@@ -292,7 +312,7 @@ class Consensus:
     ) -> None:
         """Sign, make durable, send, count. The signer may refuse: then nothing happens."""
         state = self._state
-        if state.signer is None:
+        if state.signer is None or state.me is None:
             return
         try:
             record = state.signer.sign_vote(state.vote(view, kind, block), notarization)
@@ -315,7 +335,7 @@ class Consensus:
         pair = state.tally.add(signed)
         if pair is not None:
             self._out.emit(Evidence(signed.validator, *pair))
-        self._watch.heard(signed.validator)
+        self._watch.heard(state.validators.public_key(signed.validator))
         certificate = state.tally.certificate(signed.vote)
         if certificate is not None and not state.certificates.holds(certificate):
             self._out.broadcast(CertificatesMessage((certificate,)))
@@ -350,13 +370,14 @@ class Consensus:
                 self._out.persist(floor)
         state.tally.prune(view)
         self._intake.prune(view)
+        self._attendance.finalized()
         self._repair.finalized(view)
-        self._end_quarantine()
 
     def _commit(self) -> None:
         """Commit the unfinalized ancestors oldest first, then the block, once a hash; prune below."""
         if self._commits.advance():
             self._is_settled = False
+            self._end_quarantine()
 
     # --- what is verified comes in -------------------------------------------------------------------
 
@@ -416,16 +437,23 @@ class Consensus:
         state.blocks.commit(facts_of(started.head), state.certificates.final_view if is_own else View(0))
         if state.signer is not None:
             state.signer.begin_epoch(state.epoch, state.validators, state.verdicts.is_valid)
-            store = (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view)
-            state.signer.restore(started.records, store)
-            reason = state.signer.quarantine_reason
-            self._out.emit(SignerState(reason == "", reason))
+            self._restore(state.signer, started)
         replay(state, self._bodies, started.records)
         self._enter(View(state.certificates.final_view + 1), state.certificates.final)
+
+    def _restore(self, signer: Signer, started: Started) -> None:
+        """Read the signer's record back, once in the life of this process."""
+        if signer.is_restored:
+            return
+        final = started.finalization
+        store = (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view)
+        signer.restore(started.records, store)
+        self._out.emit(SignerState(not signer.is_quarantined, signer.quarantine_reason))
 
     def _synced(self, head: Header, finalization: Certificate) -> None:
         """The driver committed up to `head` by certificates; go on from there."""
         self._commits.synced(facts_of(head), finalization.view)
+        self._end_quarantine()
         self._is_settled = False
 
     def _repair_what_is_due(self) -> None:
@@ -439,6 +467,8 @@ class Consensus:
 
     def _ask_to_wake(self) -> None:
         state, pacemaker = self._state, self._state.pacemaker
+        if state.is_over:
+            return
         pacemaker.arm_retry(self._repair.is_unfinished(), state.now_ms)
         deadlines_ms: list[int | None] = [state.timely_at_ms]
         if state.me is not None:

@@ -51,6 +51,9 @@ class Quarantine:
 
     The first report of each validator counts: V is fixed by the first ones from more than two
     thirds of the stake, and the chain then has to finalize above it.
+
+    A last block proves nothing of the kind: this node may have held an earlier finalization of it,
+    alone, and voted in the next epoch. So the epoch must go on above V; else the next one begins anew.
     """
 
     def __init__(self, state: State) -> None:
@@ -68,5 +71,7 @@ class Quarantine:
             self._safe_above = View(max(self._entries.values()) + VIEWS_VOTED_AHEAD)
 
     def is_over(self) -> bool:
-        """Whether a finalization lies above everything that this key may have signed."""
-        return self._safe_above is not None and self._state.certificates.final_view > self._safe_above
+        """Whether a block, not the last, was committed above everything that this key may have signed."""
+        state = self._state
+        is_above = self._safe_above is not None and state.blocks.committed_view > self._safe_above
+        return is_above and not state.is_over

@@ -193,14 +193,13 @@ class Repair:
     def attach(self, message: ProposalMessage) -> ProposalMessage:
         """A proposal with the certificate of its parent and the first 16 nullifications of its gap."""
         certificates = self._state.certificates
-        parent_view = View(message.signed.proposal.parent_view)
-        parent_id = message.header.parent_id
-        gap = (
-            certificates.nullification(View(view))
-            for view in range(parent_view + 1, message.signed.proposal.view)
-        )
+        proposal = message.signed.proposal
+        parent_view = View(proposal.parent_view)
+        gap = (certificates.nullification(View(view)) for view in range(parent_view + 1, proposal.view))
         held = tuple(certificate for certificate in gap if certificate is not None)
-        parent = certificates.of_block(parent_view, BlockId(parent_id))
+        # Of a block that is proposed again: its own earlier certificate, in the place of its parent's.
+        repeated = certificates.of_block(parent_view, BlockId(proposal.block_id))
+        parent = repeated or certificates.of_block(parent_view, BlockId(message.header.parent_id))
         return ProposalMessage(message.signed, message.header, parent, held[:GAP_CERTIFICATES_MAX])
 
     # --- bookkeeping --------------------------------------------------------------------

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from ledger.codec import encode
 from ledger.consensus.records import OwnProposal, OwnVote, Record, SignerFloor
@@ -75,6 +76,7 @@ class Promises:
         return _block_of(self.finalize)
 
 
+NOT_STARTED: Final = "signer.not_started"
 NO_PROMISES = Promises()  # what an observer, or a view without a signature, has promised; never written to
 
 
@@ -97,9 +99,9 @@ class Signer:
         self._epoch = Epoch(0)
         self._validators: ValidatorSet | None = None
         self._is_valid: VoteCheck = is_vote_signature
-        self._index = 0
+        self._index: int | None = None
         self._promises: dict[tuple[Epoch, View], Promises] = {}
-        self.quarantine_reason = "signer.not_started"
+        self.quarantine_reason = NOT_STARTED
 
     @property
     def public_key(self) -> PublicKey:
@@ -116,11 +118,16 @@ class Signer:
         """Whether the record can't be trusted, so that nothing is signed."""
         return self.quarantine_reason != ""
 
+    @property
+    def is_restored(self) -> bool:
+        """Whether the record was read back: once, before anything is signed."""
+        return self.quarantine_reason != NOT_STARTED
+
     def begin_epoch(self, epoch: Epoch, validators: ValidatorSet, is_valid: VoteCheck) -> None:
-        """Sign in this epoch from now on, as a member of this set."""
-        index = validators.index_of(self.public_key)
-        assert index is not None, "a signer outside of the set has nothing to sign"
-        self._epoch, self._validators, self._is_valid, self._index = epoch, validators, is_valid, index
+        """Sign in this epoch from now on, if this key is in its set, and in no other: epochs only rise."""
+        assert epoch >= self._epoch, "a turn goes up"
+        self._epoch, self._validators, self._is_valid = epoch, validators, is_valid
+        self._index = validators.index_of(self.public_key)
 
     # --- the record -----------------------------------------------------------
 
@@ -216,12 +223,12 @@ class Signer:
         Raises:
             LedgerError: `signer.*`: the signature would break a promise.
         """
-        self._check_place(vote.chain_id, Epoch(vote.epoch), View(vote.view))
+        index = self._check_place(vote.chain_id, Epoch(vote.epoch), View(vote.view))
         promises = self.promises(View(vote.view))
         self._check_promises(vote, promises)
         if vote.kind is VoteKind.FINALIZE:
             self._check_notarization(vote, notarization)
-        signed = promises.of(vote.kind) or SignedVote(vote, self._index, sign_vote(self._key, vote))
+        signed = promises.of(vote.kind) or SignedVote(vote, index, sign_vote(self._key, vote))
         self._remember_vote(signed)
         return OwnVote(signed)
 
@@ -231,14 +238,14 @@ class Signer:
         Raises:
             LedgerError: `signer.*`: the signature would break a promise.
         """
-        self._check_place(proposal.chain_id, Epoch(proposal.epoch), View(proposal.view))
+        index = self._check_place(proposal.chain_id, Epoch(proposal.epoch), View(proposal.view))
         promises = self.promises(View(proposal.view))
         if promises.nullify is not None:
             raise LedgerError("signer.after_nullify", f"view {proposal.view} was nullified by this key")
         signed = promises.proposal
         if signed is None:
-            self._check_turn(View(proposal.view))
-            signed = SignedProposal(proposal, self._index, sign_proposal(self._key, proposal))
+            self._check_turn(View(proposal.view), index)
+            signed = SignedProposal(proposal, index, sign_proposal(self._key, proposal))
         if encode(signed.proposal) != encode(proposal):
             raise LedgerError(
                 "signer.second_proposal", f"view {proposal.view} has another proposal by this key"
@@ -246,7 +253,8 @@ class Signer:
         self._remember_proposal(signed)
         return OwnProposal(signed)
 
-    def _check_place(self, chain_id: bytes, epoch: Epoch, view: View) -> None:
+    def _check_place(self, chain_id: bytes, epoch: Epoch, view: View) -> int:
+        """The index by which this key signs here."""
         if self.is_quarantined:
             raise LedgerError("signer.quarantined", f"signing is suspended: {self.quarantine_reason}")
         if chain_id != self._chain_id:
@@ -255,10 +263,13 @@ class Signer:
             raise LedgerError("signer.other_epoch", f"epoch {epoch}, the epoch in force is {self._epoch}")
         if (epoch, view) <= self._floor:
             raise LedgerError("signer.below_floor", f"epoch {epoch}, view {view} is not above {self._floor}")
+        if self._index is None:
+            raise LedgerError("signer.outside_set", f"this key has no stake in epoch {epoch}")
+        return self._index
 
-    def _check_turn(self, view: View) -> None:
+    def _check_turn(self, view: View, index: int) -> None:
         assert self._validators is not None, "the epoch in force has a set"
-        if leader(self._chain_id, self._epoch, view, self._validators) != self._index:
+        if leader(self._chain_id, self._epoch, view, self._validators) != index:
             raise LedgerError("signer.out_of_turn", f"this key does not lead view {view}")
 
     def _check_promises(self, vote: Vote, promises: Promises) -> None:

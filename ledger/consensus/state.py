@@ -14,6 +14,7 @@ from ledger.consensus.signer import NO_PROMISES, Promises, Signer
 from ledger.consensus.tally import Tally
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.consensus.verdicts import SignatureCache
+from ledger.epoch import EpochStart, is_last_block
 from ledger.types import BlockId, ChainId, Epoch, View
 from ledger.validators import ValidatorSet, leader
 from ledger.vote import Certificate, Vote, VoteKind
@@ -45,10 +46,16 @@ class Parent:
 
 @dataclass(slots=True)
 class State:
-    """One node in one epoch. `me` is its index in the set, None for an observer."""
+    """One node in one epoch. `me` is its index in the set, None for an observer.
+
+    An observer may have a signer: a key that left the set, or is still to join it. `start` and
+    `base_certificate` are of the block that the epoch stands on.
+    """
 
     chain_id: ChainId
     epoch: Epoch
+    start: EpochStart
+    base_certificate: Certificate | None
     validators: ValidatorSet
     parameters: ConsensusParameters
     signer: Signer | None
@@ -77,6 +84,15 @@ class State:
     def is_unfinalized(self) -> bool:
         """Whether a block above the last finalized one is notarized."""
         return bool(self.certificates.notarized_above(self.certificates.final_view))
+
+    def is_last(self, facts: BlockFacts) -> bool:
+        """Whether a block of this epoch closes it: then no block of this epoch follows."""
+        return is_last_block(self.start, facts.height, facts.time_ms, self.parameters)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the epoch's last block is committed."""
+        return self.is_last(self.blocks.committed)
 
     def is_due(self, deadline_ms: int | None) -> bool:
         """Whether a deadline is set and has come."""

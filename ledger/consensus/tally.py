@@ -10,7 +10,7 @@ Source: docs/spec/consensus.md, rules T1-T4.
 from __future__ import annotations
 
 from ledger.evidence import vote_offence
-from ledger.types import BlockId, Stake, View
+from ledger.types import BlockId, Signature, Stake, View
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, SignedVote, Vote, VoteKind
 
@@ -29,7 +29,7 @@ class _ViewTally:
 
 
 class Tally:
-    """The votes above the last finalized view. Every vote in it was verified."""
+    """The votes from the last finalized view up. Every vote in it was verified."""
 
     def __init__(self, validators: ValidatorSet) -> None:
         self._validators = validators
@@ -73,6 +73,12 @@ class Tally:
         signers = sorted(index for index, signed in votes.items() if signed.vote == vote)
         return Certificate(vote, tuple((index, votes[index].signature) for index in signers))
 
+    def signatures(self, vote: Vote) -> dict[int, Signature]:
+        """Who cast exactly this vote, with their signatures."""
+        tally = self._views.get(View(vote.view))
+        held = {} if tally is None else tally.votes[vote.kind]
+        return {index: Signature(signed.signature) for index, signed in held.items() if signed.vote == vote}
+
     def stake(self, view: View, kind: VoteKind, block_id: BlockId | None) -> Stake:
         """The stake that cast this vote."""
         tally = self._views.get(view)
@@ -92,8 +98,8 @@ class Tally:
         return tally is not None and validator in tally.votes[kind]
 
     def prune(self, view: View) -> None:
-        """Forget the votes at and below a finalized view."""
-        for old in [held for held in self._views if held <= view]:
+        """Forget the votes below a finalized view; those of the view itself fill its certificate."""
+        for old in [held for held in self._views if held < view]:
             del self._views[old]
 
     def __len__(self) -> int:

@@ -17,8 +17,8 @@ from typing import Final
 
 from ledger.block import block_id
 from ledger.codec import encode
-from ledger.consensus.events import Effect, Input, Persist
-from ledger.consensus.machine import Consensus
+from ledger.consensus.epochs import Epochs
+from ledger.consensus.events import Effect, EpochBegun, Input, Persist
 from ledger.consensus.signer import Signer, first_record
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.consensus.verdicts import SignatureCache
@@ -135,13 +135,12 @@ class Laboratory:
         plan = self._plan
         return Random(f"{plan.seed}/{len(plan.stakes)}/{plan.scenario.name}/{purpose}")
 
-    def _make_machine(self, index: int, generation: bytes) -> Consensus:
+    def _make_machine(self, index: int, generation: bytes) -> Epochs:
         signer = Signer(self._chain_id, keys_of(len(self._plan.stakes))[index], generation)
         parameters = ConsensusParameters()
-        machine = Consensus(self._chain_id, EPOCH, self._validators, parameters, self._base.header, signer)
+        begun = EpochBegun(EPOCH, self._validators, parameters, self._base.header, None)
         # A signature is as valid here as there: computed once a run, not once a node.
-        machine.state.verdicts = self._verdicts
-        return machine
+        return Epochs(self._chain_id, begun, signer, self._verdicts)
 
     def _make_node(self, index: int) -> SimulatedNode:
         keys = keys_of(len(self._plan.stakes))

@@ -16,6 +16,7 @@ from typing import Final, Protocol, assert_never
 
 from ledger.block import Block, Header, block_id
 from ledger.codec import encode
+from ledger.consensus.epochs import Epochs
 from ledger.consensus.events import (
     Behind,
     Broadcast,
@@ -28,13 +29,14 @@ from ledger.consensus.events import (
     DropRecords,
     Effect,
     Entered,
+    EpochEnded,
     Evidence,
     Fetch,
     Fetched,
     Halt,
     Input,
     NothingToBuild,
-    OtherEpoch,
+    OldEpoch,
     Peer,
     Persist,
     Received,
@@ -48,7 +50,6 @@ from ledger.consensus.events import (
     Verdict,
     WakeAt,
 )
-from ledger.consensus.machine import Consensus
 from ledger.consensus.messages import Message, ProposalMessage
 from ledger.errors import LedgerError
 from ledger.types import BlockId, TimeMs
@@ -109,7 +110,7 @@ class Surroundings:
 
     scheduler: Scheduler
     validators: ValidatorSet
-    make_machine: Callable[[int, bytes], Consensus]
+    make_machine: Callable[[int, bytes], Epochs]
     carry: Callable[[int, int, Mail], None]
     crashed: Callable[[int, bool], None]
     stepped: Callable[[int, Input, Sequence[Effect]], None]
@@ -133,7 +134,7 @@ class SimulatedNode:
         self.place = index if place is None else place
         self.generation = GENERATION
         self.chain = Chain(disk)
-        self.machine: Consensus | None = None
+        self.machine: Epochs | None = None
         self.wall_ahead_ms = 0
         self.sync_ms_max = 2
         self.doom: CrashPoint | None = None
@@ -243,7 +244,7 @@ class SimulatedNode:
                 self._audience.noticed(self.index, effect)
             case Entered(view=view):
                 self._audience.entered(self.index, view)
-            case OtherEpoch() | SignerState():
+            case SignerState() | EpochEnded() | OldEpoch():
                 pass
             case _:
                 self._begin_work(effect)
@@ -406,10 +407,10 @@ class SimulatedNode:
         if block is None:
             return  # it lost against a block that became final meanwhile
         if not block.transactions and not effect.may_be_empty:
-            self.feed(NothingToBuild(effect.view))
+            self.feed(NothingToBuild(effect.epoch, effect.view))
         else:
             self._audience.executed(self.index, block.header)
-            self.feed(Built(effect.view, block.header))
+            self.feed(Built(effect.epoch, effect.view, block.header))
 
     def _check(self, wanted: BlockId) -> None:
         body = self.chain.at_hand.get(wanted)

@@ -21,6 +21,7 @@ import node.pace as pace_module
 from ledger.block import Block, block_id
 from ledger.codec import decode
 from ledger.consensus.blocks import facts_of
+from ledger.consensus.epochs import Epochs
 from ledger.consensus.events import (
     Behind,
     Broadcast,
@@ -39,7 +40,7 @@ from ledger.consensus.events import (
     Halt,
     Input,
     NothingToBuild,
-    OtherEpoch,
+    OldEpoch,
     Peer,
     Persist,
     Received,
@@ -53,7 +54,6 @@ from ledger.consensus.events import (
     Verdict,
     WakeAt,
 )
-from ledger.consensus.machine import Consensus
 from ledger.consensus.messages import (
     CertificatesMessage,
     Message,
@@ -63,9 +63,9 @@ from ledger.consensus.messages import (
 )
 from ledger.consensus.records import HeldProposal, OwnVote, Record, encode_record
 from ledger.consensus.signer import Signer, first_record
-from ledger.consensus.timeouts import ConsensusParameters
 from ledger.transition import Execution
-from ledger.types import BlockId, Epoch, Height, TimeMs, View
+from ledger.types import BlockId, Epoch, Height, PublicKey, TimeMs, View
+from ledger.validators import ValidatorSet
 from ledger.vote import (
     Proposal,
     SignedProposal,
@@ -78,6 +78,7 @@ from ledger.vote import (
 from node.bodies import Bodies
 from node.consensus_log import RECORD, ConsensusLog
 from node.driver import INPUTS_OF_PEER_MAX, TURN_INPUTS_MAX, Driver, NodeHalted
+from node.epochs import epoch_in_force
 from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.store.failure import StoreFailed
 from node.store.journal import Journal
@@ -88,7 +89,8 @@ from tests.node.room import VOTER, Room
 
 PATH = Path("/data/consensus/records.log")
 GENERATION = b"g" * 16
-ANNA, BERT = Peer(1), Peer(2)
+LEADER, ANNA, BERT = Peer(0), Peer(1), Peer(2)
+KEYS = {LEADER: PublicKey(b"l" * 32), ANNA: PublicKey(b"a" * 32), BERT: PublicKey(b"b" * 32)}
 Answer = Callable[[Input], Sequence[Effect]]
 
 
@@ -97,8 +99,10 @@ def status(view: int = 1) -> StatusMessage:
     return StatusMessage(0, view, 0, 0)
 
 
-class Script(Consensus):
-    """A machine that answers each input with what the test gave, and remembers the inputs."""
+class Script(Epochs):
+    """Consensus that answers each input with what the test gave, and remembers the inputs."""
+
+    epoch = Epoch(0)
 
     def __init__(self, answers: dict[Input, Sequence[Effect]]) -> None:
         self.answers = answers
@@ -126,10 +130,11 @@ class HandClock:
 class Site:
     """A driver on its feet. `done` is what the world saw, in order: syncs, messages, commits."""
 
-    def __init__(self, room: Room | None = None, machine: Consensus | None = None, *, votes: bool = True):
+    def __init__(self, room: Room | None = None, machine: Epochs | None = None, *, votes: bool = True):
         self.room = room or Room()
         self.clock = HandClock()
         self.done: list[Any] = []
+        self.sets: list[ValidatorSet] = []
         self.asked: list[tuple[BlockId, Sequence[Peer]]] = []
         self.elsewhere: dict[BlockId, Block] = {}  # what peers would answer a fetch with
         self.answering = asyncio.Event()
@@ -143,7 +148,7 @@ class Site:
         self.signer = Signer(self.room.chain_id, VOTER, GENERATION) if votes else None
         self.script = Script({})
         self.driver = Driver(
-            machine or self.script, self.signer, self.log, self.room.executor, self.bodies, self,
+            lambda: machine or self.script, self.signer, self.log, self.room.executor, self.bodies, self,
             self.clock, self.on_commit, self.done.append,
         )  # fmt: skip
 
@@ -157,6 +162,12 @@ class Site:
             self.done.append("sync")
 
     # --- Outlet
+
+    def peer(self, public_key: PublicKey) -> Peer:
+        return next(peer for peer, key in KEYS.items() if key == public_key)
+
+    def begin_epoch(self, validators: ValidatorSet) -> None:
+        self.sets.append(validators)
 
     def send(self, peer: Peer, message: Message) -> None:
         self.done.append((peer, message))
@@ -240,7 +251,7 @@ class Site:
     def build_on(self, parent: Execution | None = None, *, may_be_empty: bool = True) -> Build:
         tip = self.room.executor.committed if parent is None else parent.tip
         certificate = None if parent is None else self.room.certificate(tip.id, 1, VoteKind.NOTARIZE)
-        return Build(View(tip.header.height + 1), facts_of(tip.header), certificate, may_be_empty)
+        return Build(Epoch(0), View(tip.header.height + 1), facts_of(tip.header), certificate, may_be_empty)
 
 
 async def turns(count: int = 30) -> None:
@@ -380,8 +391,8 @@ async def test_records_are_dropped_in_their_order() -> None:
 async def test_the_start_comes_before_what_peers_said_meanwhile() -> None:
     """The network is up while lost blocks are fetched, and still the machine's first input is the start."""
     site = Site()
-    site.driver.connected(ANNA)
-    site.driver.receive(ANNA, status())
+    site.driver.connected(KEYS[ANNA])
+    site.driver.receive(KEYS[ANNA], status())
     async with site.running():
         assert isinstance(site.script.inputs[0], Started)
         assert site.heard == [Connected(ANNA), Received(ANNA, status())]
@@ -391,8 +402,8 @@ async def test_a_flood_of_one_peer_is_bounded_and_displaces_nobody() -> None:
     """Above its share a peer's own messages are lost, and never another's."""
     site = Site()
     for number in range(INPUTS_OF_PEER_MAX + 500):
-        site.driver.receive(ANNA, status(number))
-    site.driver.receive(BERT, status(1))
+        site.driver.receive(KEYS[ANNA], status(number))
+    site.driver.receive(KEYS[BERT], status(1))
     async with site.running():
         await turns(50)
         heard = [each for each in site.heard if isinstance(each, Received)]
@@ -400,7 +411,7 @@ async def test_a_flood_of_one_peer_is_bounded_and_displaces_nobody() -> None:
             status(number) for number in range(INPUTS_OF_PEER_MAX)
         ]
         assert [each.message for each in heard if each.peer == BERT] == [status(1)]
-        site.driver.receive(ANNA, status(7))  # what was taken in makes room
+        site.driver.receive(KEYS[ANNA], status(7))  # what was taken in makes room
         await turns()
         assert site.heard[-1] == Received(ANNA, status(7))
 
@@ -414,7 +425,7 @@ async def test_a_paused_driver_does_nothing_and_then_all_of_it() -> None:
         record = site.vote(1)
         site.tell(persist(record), Broadcast(VotesMessage((record.signed,))))
         site.tell(Send(ANNA, status(1)), WakeAt(0))
-        site.driver.receive(BERT, status(2))
+        site.driver.receive(KEYS[BERT], status(2))
         await turns()
         assert site.done == []
         assert site.heard == []
@@ -433,7 +444,7 @@ async def test_a_new_transaction_is_news_where_there_was_nothing_to_build() -> N
         site.driver.transactions_pending(is_new=True)
         site.driver.transactions_pending(is_new=True)
         await site.does(site.build_on(parent, may_be_empty=False))
-        assert site.heard == [TransactionsPending(True), NothingToBuild(View(2))]
+        assert site.heard == [TransactionsPending(True), NothingToBuild(Epoch(0), View(2))]
         site.driver.transactions_pending()
         await turns()
         assert len(site.heard) == 2
@@ -578,9 +589,9 @@ async def test_the_machine_asks_again_for_a_fetch_that_found_no_place(
     monkeypatch.setattr(driver_module, "FETCHES_MAX", 0)
     async with site.running():
         timers = timers_by_hand(monkeypatch)
-        site.driver.receive(Peer(0), site.held(made).message)
+        site.driver.receive(KEYS[LEADER], site.held(made).message)
         site.driver.receive(
-            Peer(0), CertificatesMessage((leader.certificate(made.tip.id, 1, VoteKind.FINALIZE),))
+            KEYS[LEADER], CertificatesMessage((leader.certificate(made.tip.id, 1, VoteKind.FINALIZE),))
         )
         await turns()
         assert site.asked == []
@@ -798,11 +809,11 @@ async def test_what_the_machine_only_tells_is_passed_on() -> None:
             behind,
             Evidence(2, site.vote(1).signed, site.vote(2).signed),
             SignerState(is_signing=False, reason="signer.no_record"),
-            OtherEpoch(ANNA, Epoch(1)),
+            OldEpoch(ANNA, Epoch(3)),
         )
         assert (site.driver.view, site.driver.leader) == (7, 2)
         assert site.done == [behind]
-        site.driver.connected(BERT)
+        site.driver.connected(KEYS[BERT])
         await turns()
         assert site.heard == [Connected(BERT)]
 
@@ -810,10 +821,10 @@ async def test_what_the_machine_only_tells_is_passed_on() -> None:
 # --- both together -------------------------------------------------------------------------
 
 
-def machine_of(room: Room, signer: Signer | None) -> Consensus:
+def machine_of(room: Room, signer: Signer | None) -> Epochs:
     """The real machine above a room's genesis."""
     tip = room.executor.committed
-    return Consensus(room.chain_id, Epoch(0), tip.validators, ConsensusParameters(), tip.header, signer)
+    return Epochs(room.chain_id, epoch_in_force(room.stores.blocks, tip), signer)
 
 
 async def test_a_lone_validator_makes_a_transaction_final() -> None:

@@ -22,7 +22,7 @@ from ledger.consensus.events import (
 )
 from ledger.consensus.messages import CertificatesMessage, VotesMessage
 from ledger.consensus.records import HeldCertificate, SignerFloor
-from ledger.types import BlockId, View
+from ledger.types import BlockId, PublicKey, View
 from ledger.vote import Certificate, VoteKind
 from tests.ledger.consensus.lockstep import BASE
 from tests.ledger.consensus.subject import (
@@ -245,13 +245,13 @@ def test_skip_ends_when_the_leader_is_heard() -> None:
     """A fresh vote of a silent leader is reason enough to wait for it again."""
     from ledger.consensus.leaders import LeaderWatch
 
-    watch = LeaderWatch(3)
+    watch, leader = LeaderWatch(), PublicKey(bytes(32))
     for _ in range(3):
-        assert not watch.is_silent(1)
-        watch.missed(1)
-    assert watch.is_silent(1)
-    watch.heard(1)
-    assert not watch.is_silent(1)
+        assert not watch.is_silent(leader, 3)
+        watch.missed(leader)
+    assert watch.is_silent(leader, 3)
+    watch.heard(leader)
+    assert not watch.is_silent(leader, 3)
 
 
 # --- q of nullify(v) -------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_finalization_prunes_and_drops_siblings() -> None:
     assert state.blocks.all() == ()
     assert state.certificates.above(state.certificates.final_view) == ()
     assert state.certificates.nullification(View(1)) is None
-    assert len(state.tally) == 0
+    assert state.tally.stake_moved(View(1)) == 0
     assert sorted(state.rounds) == [3]
 
 

@@ -16,8 +16,8 @@ from ledger.consensus.events import (
     DropRecords,
     Effect,
     Entered,
-    OtherEpoch,
     Peer,
+    Report,
     SignerState,
     Synced,
 )
@@ -33,7 +33,7 @@ from ledger.consensus.messages import (
 )
 from ledger.consensus.records import Record, SignerFloor, decode_record, encode_record, record_position
 from ledger.consensus.signer import first_record
-from ledger.types import Epoch, View
+from ledger.types import View
 from ledger.vote import Certificate, SignedVote, Vote, VoteKind, sign_vote
 from tests.ledger.consensus.lockstep import BASE, CHAIN, EPOCH, GENERATION
 from tests.ledger.consensus.subject import (
@@ -391,24 +391,15 @@ def test_normal_restart_signs_at_once() -> None:
 # --- other epochs ----------------------------------------------------------------------------------
 
 
-def test_statements_of_another_epoch_go_to_the_driver() -> None:
-    """Nothing of another epoch is counted; the driver learns who speaks of which epoch, at a bounded rate."""
+def test_a_statement_of_another_epoch_among_ours_is_reported_and_not_counted() -> None:
+    """'Of another epoch nothing is counted': whole messages go to `Epochs`; no correct peer mixes them."""
     subject = follower()
     content = Vote(CHAIN, EPOCH + 1, 1, NULLIFY, None)
-    vote = SignedVote(content, 1, sign_vote(subject.keys[1], content))
-    later = Certificate(content, tuple((i, sign_vote(key, content)) for i, key in enumerate(subject.keys)))
-    for message in (
-        VotesMessage((vote,)),
-        CertificatesMessage((later,)),
-        StatusMessage(EPOCH + 1, 1, 0, 0),
-        CertificateRequest(EPOCH + 1, (Want(1, NULLIFY),)),
-    ):
-        assert subject.hear(message, 1)[:1] == [OtherEpoch(Peer(1), Epoch(EPOCH + 1))]
-    assert subject.view == 1
-    assert (
-        len(of([each for _ in range(500) for each in subject.hear(VotesMessage((vote,)), 1)], OtherEpoch))
-        <= 64
-    )
+    later = SignedVote(content, 1, sign_vote(subject.keys[1], content))
+    effects = subject.hear(VotesMessage((subject.vote(1, NULLIFY, 2), later)), 1)
+    assert [(report.peer, report.code) for report in of(effects, Report)] == [(1, "message.mixed_epochs")]
+    assert subject.machine.state.tally.has_voted(View(2), NULLIFY, 1)
+    assert not subject.machine.state.tally.has_voted(View(1), NULLIFY, 1)
 
 
 # --- pitfalls --------------------------------------------------------------------------------------

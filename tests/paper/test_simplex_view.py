@@ -27,7 +27,7 @@ from ledger.consensus.messages import (
 from ledger.consensus.records import HeldCertificate, HeldProposal, OwnProposal
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.types import View
-from tests.ledger.consensus.lockstep import BASE
+from tests.ledger.consensus.lockstep import BASE, EPOCH
 from tests.ledger.consensus.subject import (
     BASE_ID,
     FINALIZE,
@@ -267,7 +267,7 @@ def test_lead_with_nothing_new_waits_for_a_transaction() -> None:
     """Pending transactions that the parent chain holds already make no second block; a new one does."""
     subject = leading()
     subject.pending()
-    assert builds_in(subject.feed(NothingToBuild(View(1)))) == []
+    assert builds_in(subject.feed(NothingToBuild(EPOCH, View(1)))) == []
     assert len(builds_in(subject.pending())) == 1
 
 
@@ -348,7 +348,7 @@ def test_lead_that_cannot_build_nullifies() -> None:
 
     subject = leading()
     subject.pending()
-    assert votes_in(subject.feed(Built(View(1), None))) == [(NULLIFY, 1, None)]
+    assert votes_in(subject.feed(Built(EPOCH, View(1), None))) == [(NULLIFY, 1, None)]
 
 
 # --- proposal(b, v) ---------------------------------------------------------------------------------

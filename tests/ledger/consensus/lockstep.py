@@ -1,4 +1,4 @@
-"""Some machines in one room: a fake driver each, one virtual clock, messages in order.
+"""Some nodes' consensus in one room: a fake driver each, one virtual clock, messages in order.
 
 Small on purpose: no loss, delay or disk but what a test asks for. `network.simulator` is the
 real laboratory; this one is for tests of single rules.
@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ledger.block import Header, block_id
+from ledger.consensus.epochs import Epochs
 from ledger.consensus.events import (
+    FIRST_OBSERVER,
     Behind,
     Broadcast,
     Build,
@@ -21,12 +23,15 @@ from ledger.consensus.events import (
     Commit,
     DropRecords,
     Effect,
+    EpochBegun,
+    EpochEnded,
     Evidence,
     Fetch,
     Fetched,
     Halt,
     Input,
     NothingToBuild,
+    OldEpoch,
     Peer,
     Persist,
     Received,
@@ -39,12 +44,18 @@ from ledger.consensus.events import (
     Verdict,
     WakeAt,
 )
-from ledger.consensus.machine import Consensus
-from ledger.consensus.messages import Message, ProposalMessage, decode_message, encode_message
+from ledger.consensus.messages import (
+    CertificatesMessage,
+    Message,
+    ProposalMessage,
+    decode_message,
+    encode_message,
+)
 from ledger.consensus.records import decode_record, encode_record, record_position
 from ledger.consensus.signer import Signer, first_record
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.crypto import KeyPair, key_pair
+from ledger.epoch import EpochStart, is_last_block
 from ledger.types import ZERO_HASH, BlockId, ChainId, Epoch, TimeMs
 from ledger.validators import Validator, ValidatorSet
 from ledger.vote import Certificate
@@ -67,13 +78,13 @@ def validator_set(stakes: list[int]) -> ValidatorSet:
     )
 
 
-def header_on(parent_id: bytes, height: int, time_ms: int, salt: int = 0) -> Header:
+def header_on(parent_id: bytes, height: int, time_ms: int, salt: int = 0, epoch: int = EPOCH) -> Header:
     """A block's header; `salt` tells siblings apart."""
     return Header(
         version=1,
         chain_id=CHAIN,
         height=height,
-        epoch=EPOCH,
+        epoch=epoch,
         parent_id=parent_id,
         time_ms=time_ms,
         transactions_root=salt.to_bytes(32, "big"),
@@ -104,10 +115,10 @@ class Disk:
 
 
 class Node:
-    """A fake driver around one machine: everything is at hand at once, nothing is executed."""
+    """A fake driver around one node's consensus: everything is at hand at once, nothing is executed."""
 
-    def __init__(self, room: Room, index: int, disk: Disk, *, is_observer: bool = False) -> None:
-        self.room, self.index, self.disk = room, index, disk
+    def __init__(self, room: Room, number: int, disk: Disk, *, is_observer: bool = False) -> None:
+        self.room, self.number, self.disk = room, number, disk
         self.is_observer = is_observer
         self.is_up = False
         self.is_empty_mempool = True
@@ -118,9 +129,9 @@ class Node:
         self.wake_ms: int | None = None
 
     def start(self) -> None:
-        key = keys(self.index + 1)[self.index]
+        key = keys(self.number + 1)[self.number]
         self.signer = None if self.is_observer else Signer(CHAIN, key, GENERATION)
-        self.machine = Consensus(CHAIN, EPOCH, self.room.validators, self.room.parameters, BASE, self.signer)
+        self.machine = Epochs(CHAIN, self._begun(), self.signer)
         self.is_up, self.at_hand, self.wake_ms = True, dict(self.disk.bodies), None
         head, finalization = self.disk.committed[-1]
         records = tuple(decode_record(data) for data in self.disk.records)
@@ -128,8 +139,26 @@ class Node:
         if self.transactions:
             self.feed(TransactionsPending(True))
 
+    def _begun(self) -> EpochBegun:
+        """The epoch of the children of the last committed block, by the rule that every node applies."""
+        parameters, start, base = self.room.parameters, EpochStart(0, 0, BASE.time_ms), self.disk.committed[0]
+        for header, final in self.disk.committed[1:]:
+            assert header.epoch == start.epoch
+            if is_last_block(start, header.height, header.time_ms, parameters):
+                start, base = EpochStart(start.epoch + 1, header.height, header.time_ms), (header, final)
+        return EpochBegun(Epoch(start.epoch), self.room.set_of(start.epoch), parameters, *base)
+
     def crash(self) -> None:
         self.is_up = False
+
+    def peer(self, index: int) -> Peer:
+        """The number by which this node knows another: by its place in the set, or an observer's."""
+        place = self.room.set_of(self.machine.epoch).index_of(keys(index + 1)[index].public)
+        return Peer(FIRST_OBSERVER + index) if place is None else Peer(place)
+
+    def index(self, peer: int) -> int:
+        """The node behind such a number."""
+        return next(node.number for node in self.room.nodes if self.peer(node.number) == peer)
 
     @property
     def committed(self) -> list[BlockId]:
@@ -166,11 +195,11 @@ class Node:
                 ]
                 self.disk.records = kept
             case Send(peer, message):
-                self.room.deliver(self.index, peer, message)
+                self.room.deliver(self.number, self.index(peer), message)
             case Broadcast(message):
                 for other in self.room.nodes:
                     if other is not self:
-                        self.room.deliver(self.index, Peer(other.index), message)
+                        self.room.deliver(self.number, other.number, message)
             case WakeAt(at_ms):
                 assert at_ms > self.room.now_ms, "an alarm in the past would spin"
                 self.wake_ms = at_ms
@@ -182,6 +211,10 @@ class Node:
                 self.room.later(0, self, lambda: self._check(wanted))
             case Commit():
                 self._commit(effect)
+            case EpochEnded():
+                self.feed(self._begun())
+            case OldEpoch(peer, epoch):
+                self._tell_what_ended(peer, epoch)
             case Behind(finalization):
                 self.room.later(LATENCY_MS, self, lambda: self._sync(finalization))
             case _:
@@ -191,12 +224,13 @@ class Node:
         used = self._transactions_on(build.parent.block_id)
         fresh = [transaction for transaction in self.transactions if transaction not in used]
         if not fresh and not build.may_be_empty:
-            self.feed(NothingToBuild(build.view))
+            self.feed(NothingToBuild(build.epoch, build.view))
             return
         time_ms = max(build.parent.time_ms + 1, self.room.wall_ms)
-        header = header_on(build.parent.block_id, build.parent.height + 1, time_ms, fresh[0] if fresh else 0)
+        salt = fresh[0] if fresh else 0
+        header = header_on(build.parent.block_id, build.parent.height + 1, time_ms, salt, build.epoch)
         self.at_hand[block_id(header)] = header
-        self.feed(Built(build.view, header))
+        self.feed(Built(build.epoch, build.view, header))
 
     def _transactions_on(self, tip: BlockId) -> list[int]:
         used = [header.transaction_count for header, _ in self.disk.committed]
@@ -206,9 +240,8 @@ class Node:
         return used
 
     def _fetch(self, wanted: BlockId, sources: tuple[Peer, ...]) -> None:
-        places = [self.at_hand] + [
-            self.room.nodes[peer].at_hand for peer in sources if self.room.can_hear(peer, self.index)
-        ]
+        others = [self.room.nodes[self.index(peer)] for peer in sources]
+        places = [self.at_hand, *(other.at_hand for other in others if other.is_up)]
         for place in places:
             if wanted in place:
                 self.at_hand[wanted] = place[wanted]
@@ -234,9 +267,15 @@ class Node:
             if not self.transactions:
                 self.room.later(0, self, lambda: self.feed(TransactionsPending(bool(self.transactions))))
 
+    def _tell_what_ended(self, peer: Peer, epoch: int) -> None:
+        of_epoch = [final for header, final in self.disk.committed if header.epoch == epoch]
+        if of_epoch and of_epoch[-1] is not None:
+            message = CertificatesMessage((of_epoch[-1],))
+            self.room.deliver(self.number, self.index(peer), message)
+
     def _sync(self, finalization: Certificate) -> None:
         for other in self.room.nodes:
-            if other is self or not self.room.can_hear(Peer(other.index), self.index):
+            if other is self or not other.is_up:
                 continue
             if finalization.block_id in other.committed:
                 last = other.committed.index(BlockId(finalization.block_id or b""))
@@ -258,6 +297,7 @@ class Room:
         self, stakes: list[int], parameters: ConsensusParameters | None = None, observers: int = 0
     ) -> None:
         self.validators = validator_set(stakes)
+        self.set_of: Callable[[int], ValidatorSet] = lambda epoch: self.validators
         self.parameters = parameters or ConsensusParameters()
         self.now_ms = 0
         self.mute: Callable[[int, int, Message], bool] = lambda sender, receiver, message: False
@@ -286,13 +326,9 @@ class Room:
         self._count += 1
         heapq.heappush(self._queue, (self.now_ms + delay_ms, self._count, node, action))
 
-    def can_hear(self, sender: Peer, receiver: int) -> bool:
-        return self.nodes[sender].is_up
-
-    def deliver(self, sender: int, peer: Peer, message: Message) -> None:
-        receiver = int(peer)
+    def deliver(self, sender: int, receiver: int, message: Message) -> None:
         self.sent.append((sender, receiver, message))
-        if receiver >= len(self.nodes) or self.mute(sender, receiver, message):
+        if self.mute(sender, receiver, message):
             return
         data = encode_message(message)
         node = self.nodes[receiver]
@@ -305,7 +341,7 @@ class Room:
         def arrive() -> None:
             if body is not None and node.is_up:
                 node.at_hand[block_id(body)] = body
-            node.feed(Received(Peer(sender), decode_message(data)))
+            node.feed(Received(node.peer(sender), decode_message(data)))
 
         self.later(LATENCY_MS, node, arrive)
 

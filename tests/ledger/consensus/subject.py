@@ -13,6 +13,7 @@ from ledger.consensus.events import (
     Check,
     Checked,
     Effect,
+    EpochBegun,
     Fetch,
     Fetched,
     Input,
@@ -92,7 +93,9 @@ class Subject:
         self.wall_ms = WALL_MS
         self.effects: list[Effect] = []
         self.signer = None if me is None else Signer(CHAIN, self.keys[me], GENERATION)
-        self.machine = Consensus(CHAIN, EPOCH, self.validators, self.parameters, BASE, self.signer)
+        self.machine = Consensus(
+            CHAIN, EpochBegun(EPOCH, self.validators, self.parameters, BASE, None), self.signer
+        )
         if records is None:
             records = [] if me is None else [self.floor(0)]
         self.feed(Started(TimeMs(self.wall_ms), head, finalization, tuple(records)))
@@ -133,7 +136,7 @@ class Subject:
 
     def build(self, view: int, header: Header) -> list[Effect]:
         self.headers[block_id(header)] = header
-        return self.feed(Built(View(view), header))
+        return self.feed(Built(EPOCH, View(view), header))
 
     # --- the others' part ----------------------------------------------------------------
 
