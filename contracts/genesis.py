@@ -11,6 +11,7 @@ from typing import Final
 
 from contracts import membership
 from contracts.epcis.identifiers import canonical_id
+from contracts.staking.records import found_bond
 from ledger.block import HEADER_VERSION, PROTOCOL_VERSION, Header, certificate_hash, transactions_root
 from ledger.epoch import FIRST_EPOCH, EpochStart, begin_epoch
 from ledger.errors import LedgerError
@@ -60,12 +61,16 @@ def genesis_writes(genesis: Genesis) -> dict[bytes, bytes]:
     """The state after block 0, in the order of writing.
 
     Raises:
-        LedgerError: a record beyond a limit of `contracts.membership`, a prefix twice, an identifier that is
-            none, or `genesis.site_not_canonical`: events name places in their canonical form.
+        LedgerError: a record beyond a limit of `contracts.membership` or `contracts.staking`, a prefix
+            twice, an identifier that is none, or `genesis.site_not_canonical`: events name places in their
+            canonical form.
     """
     state = Overlay(_Nothing())
     start = EpochStart(FIRST_EPOCH, 0, genesis.time_ms)
     begin_epoch(state, start, ValidatorSet(genesis.validators), genesis.parameters)
+    owners = {node.name: node.organisation for node in genesis.nodes}
+    for validator in genesis.validators:
+        found_bond(state, validator, owners[validator.node])
     for organisation in genesis.organisations:
         membership.record_organisation(state, organisation)
     for key in genesis.keys:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
 from contracts import authority
 from ledger.codec import Canonical
-from ledger.epoch import validators_in_force
 from ledger.errors import LedgerError
 from ledger.members import (
     KEYS,
@@ -28,6 +28,7 @@ from ledger.members import (
     Key,
     Node,
     NodeList,
+    NodeRole,
     Organisation,
     Role,
     Site,
@@ -204,9 +205,17 @@ def forget_node(state: Overlay, node: Node) -> None:
     NODE_LIST.put(state, b"", NodeList(_without(_node_list(state), node.public_key)))
 
 
-def is_validating(state: StateView, node: str) -> bool:
-    """Whether a validator of this epoch runs on the node of this name."""
-    return any(validator.node == node for validator in validators_in_force(state).validators)
+def node_named(state: StateView, name: str) -> Node | None:
+    """The node that bears a name."""
+    named = NODE_NAMES.get(state, name.encode())
+    return None if named is None else NODES.get(state, named.public_key)
+
+
+def set_node_role(state: Overlay, name: str, role: NodeRole) -> None:
+    """Let a node, where it is registered still, vote or follow."""
+    node = node_named(state, name)
+    if node is not None and node.role is not role:
+        NODES.put(state, node.public_key, msgspec.structs.replace(node, role=role))
 
 
 # --- lists ---------------------------------------------------------------------

@@ -15,6 +15,7 @@ from contracts import authority, membership
 from contracts.epcis.identifiers import canonical_id
 from contracts.method import Method
 from contracts.possession import check_possession
+from contracts.staking.records import is_validating
 from ledger.codec import Canonical, encode
 from ledger.errors import LedgerError
 from ledger.members import (
@@ -197,7 +198,7 @@ def remove_node(call: Call, arguments: RemoveNode, state: Overlay) -> Outcome:
     if node is None or node.organisation != call.sender.organisation:
         raise LedgerError("node.unknown", "not a node of your organisation", "/public_key")
 
-    if membership.is_validating(state, node.name):
+    if is_validating(state, node.name):
         raise LedgerError("node.validates", f"{node.name} holds stake; it can't be cut off", "/public_key")
 
     membership.forget_node(state, node)

@@ -14,8 +14,9 @@ from contracts import master_data, organisations
 from contracts.arguments import Field, decode_arguments, fields
 from contracts.method import Method
 from contracts.provenance import capture
+from contracts.staking import attendance, bonding, reporting, turn
 from ledger.codec import Canonical
-from ledger.epoch import EpochStart, parameters_in_force, validators_in_force
+from ledger.epoch import EpochStart
 from ledger.errors import LedgerError
 from ledger.genesis import Parameters
 from ledger.members import Key, Role
@@ -29,6 +30,8 @@ CORE_METHODS: Final[tuple[Method[Any], ...]] = (
     *organisations.METHODS,
     *master_data.METHODS,
     *capture.METHODS,
+    *bonding.METHODS,
+    *reporting.METHODS,
 )
 
 
@@ -77,11 +80,12 @@ class CoreRules:
         return outcome
 
     def begin_block(self, signers: Sequence[int], state: Overlay) -> None:
-        """Nothing is counted yet."""
+        """Count who signed the parent's certificate."""
+        attendance.count(signers, state)
 
     def end_epoch(self, closing: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
-        """The next epoch is governed as this one was."""
-        return validators_in_force(state), parameters_in_force(state)
+        """Turn the stake: who votes in the next epoch, and under what parameters."""
+        return turn.end_epoch(closing, state)
 
     def method(self, body: TransactionBody) -> Method[Any]:
         """The method that a transaction names.

@@ -53,7 +53,8 @@ def test_each_flag_is_explained() -> None:
 def raised_codes() -> set[str]:
     """Every string in the contracts, but for EPCIS, that has the form of a code and is not a flag."""
     found = set()
-    for path in [*(ROOT / "contracts").glob("*.py"), *(ROOT / "contracts/provenance").glob("*.py")]:
+    folders = (ROOT / "contracts", ROOT / "contracts/provenance", ROOT / "contracts/staking")
+    for path in (path for folder in folders for path in folder.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.fullmatch(node.value):
                 found.add(node.value)
