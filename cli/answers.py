@@ -101,6 +101,26 @@ class BlockAnswer(Answer, frozen=True):
     transactions: tuple[BlockTransaction, ...]
 
 
+class Evidence(Answer, frozen=True):
+    """A piece of GET /v1/evidence; `bytes` is the proof, hex."""
+
+    id: str
+    epoch: int
+    view: int
+    offence: str
+    validator: int
+    node: str
+    public_key: str
+    bytes: str
+
+
+class EvidencePage(Answer, frozen=True):
+    """GET /v1/evidence"""
+
+    evidence: tuple[Evidence, ...]
+    next: str | None
+
+
 class BlockSummary(Answer, frozen=True):
     """A line of GET /v1/blocks"""
 

@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "outbox": Lazy("cli.commands.outbox:outbox", "Transactions that were signed and are not final yet."),
     "key": Lazy("cli.commands.key:key", "Keys on this machine, and those of your organisation."),
     "org": Lazy("cli.commands.org:org", "Organisations, their keys, sites and nodes."),
+    "evidence": Lazy("cli.commands.evidence:evidence", "Who signed against the rules, and the proof."),
     "profile": Lazy("cli.commands.profile:profile", "Whom to act for, and which nodes to ask."),
     "config": Lazy("cli.commands.config:config", "Settings for all commands."),
     "bench": Lazy("cli.commands.bench:bench", "Measure a local network of real processes."),

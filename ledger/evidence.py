@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Final, NamedTuple, cast
 
 from ledger.codec import Canonical, decode, encode
-from ledger.crypto import Tag, hash_tagged
+from ledger.crypto import Tag, hash_tagged, is_signature
 from ledger.errors import LedgerError
 from ledger.types import ChainId, Epoch, Hash, PublicKey, View
 from ledger.validators import ValidatorSet, leader
@@ -173,6 +173,22 @@ def check_evidence(
             verify_proposal(proposed, chain_id, epoch, validators)
             _check_out_of_turn(proposed, chain_id, epoch, validators)
     return validators.public_key(accused(evidence).validator)
+
+
+def is_signed_by(evidence: Evidence, public_key: PublicKey) -> bool:
+    """Whether this key signed every statement: what can be checked without the validators of the epoch."""
+    match evidence:
+        case ConflictingVotes(first=first, second=second):
+            votes = [first, second]
+            return all(is_signature(public_key, Tag.VOTE, encode(s.vote), s.signature) for s in votes)
+        case ConflictingProposals(first=one, second=other):
+            return _is_proposal_signed(one, public_key) and _is_proposal_signed(other, public_key)
+        case ProposalOutOfTurn(proposal=proposed):
+            return _is_proposal_signed(proposed, public_key)
+
+
+def _is_proposal_signed(signed: SignedProposal, public_key: PublicKey) -> bool:
+    return is_signature(public_key, Tag.PROPOSAL, encode(signed.proposal), signed.signature)
 
 
 def _check_pair(first: int, second: int, first_said: bytes, second_said: bytes) -> None:

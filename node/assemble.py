@@ -124,7 +124,7 @@ class RunningNode:
         for block in self._log.bodies:
             bodies.offer(block)
         self._roster = Roster(tip.validators, nodes)
-        self._exchange = exchange = Exchange(self._executor, bodies, self._roster, world.clock)
+        self._exchange = exchange = Exchange(self._executor, bodies, self._roster, world.clock, disk.offload)
         base, _ = genesis_block(genesis)
         self._driver = Driver(
             lambda: Epochs(chain, epoch_in_force(disk.stores.blocks, self._executor.committed), signer),
@@ -178,6 +178,7 @@ class RunningNode:
             "driver": self._take_part(),
             "intake": self._exchange.intake.run(),
             "gossip": self._exchange.run_gossip(),
+            "evidence": self._exchange.evidence.run(),
             "catch-up": self._catch_up.run(),
             "network": self._network.wait(),
             **beside,
@@ -231,6 +232,7 @@ class RunningNode:
         ids = [TxId(receipt.transaction_id) for receipt in receipts]
         self._exchange.gossip.forget(ids)
         self.site.committed(ids)
+        self._exchange.evidence.turned()
         self._on_block(tip.header)
         nodes = nodes_in_force(tip.world)
         self._roster.update(nodes)

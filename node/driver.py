@@ -57,6 +57,8 @@ from ledger.consensus.events import (
 from ledger.consensus.messages import CertificatesMessage, Message
 from ledger.consensus.signer import Signer
 from ledger.errors import LedgerError
+from ledger.evidence import Evidence as Proof
+from ledger.evidence import evidence_of
 from ledger.types import BlockId, Epoch, PublicKey
 from ledger.validators import ValidatorSet
 from node.bodies import Bodies
@@ -108,6 +110,9 @@ class Outlet(Protocol):
 
     def report(self, peer: Peer, code: str, message: str) -> None:
         """A peer misbehaved."""
+
+    def accuse(self, evidence: Proof) -> None:
+        """A validator signed against the rules, and this proves it."""
 
     async def fetch_body(self, of: BlockId, sources: Sequence[Peer]) -> bool:
         """Bring a body to hand by asking the sources in turn, also those added meanwhile; whether it came."""
@@ -312,7 +317,7 @@ class Driver:
             case Report():
                 self._outlet.report(effect.peer, effect.code, effect.message)
             case Evidence():
-                log(LOG, logging.WARNING, "evidence", validator=effect.validator)
+                self._outlet.accuse(evidence_of(effect.first, effect.second))
             case SignerState():
                 log(LOG, logging.INFO, "signer", is_signing=effect.is_signing, reason=effect.reason)
             case OldEpoch():

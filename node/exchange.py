@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, assert_never
 
@@ -17,6 +17,7 @@ from ledger.codec import encode
 from ledger.consensus import messages as consensus
 from ledger.consensus.events import FIRST_OBSERVER, Peer
 from ledger.errors import LedgerError
+from ledger.evidence import Evidence, decode_evidence, encode_evidence
 from ledger.members import Node
 from ledger.merkle.log import leaf_hash
 from ledger.types import BlockId, Hash, Height, PublicKey, TxId
@@ -28,14 +29,17 @@ from node.catch_up import PAGE_BYTES_MAX, CatchUp, Page
 from node.clock import Clock
 from node.compact import Incoming
 from node.driver import Driver
+from node.evidence import EvidencePool
 from node.executor import Executor
 from node.intake import Intake
 from node.p2p.conduct import Offence
 from node.p2p.frames import Lane
 from node.p2p.gossip import Gossip
 from node.p2p.messages import (
+    ACCUSATIONS_MAX,
     BATCH_BYTES_MAX,
     BATCH_TRANSACTIONS_MAX,
+    Accusations,
     Blocks,
     BlocksRequest,
     Body,
@@ -51,8 +55,10 @@ from node.p2p.messages import (
     unpack_ids,
 )
 from node.p2p.network import Network, PeerInfo
+from node.store.stores import Offload
 
 GOSSIP_TICK_SECONDS: Final = 0.02
+ACCUSATIONS_TOLD_MAX: Final = 256  # to a peer that connects: the newest of what is held
 REPEAT_SECONDS: Final = 5  # what still waits after so long is gossiped again
 
 
@@ -99,7 +105,9 @@ class Roster:
 class Exchange:
     """Both ends of one node's peer traffic: `Events` of the network, `Outlet` of the driver."""
 
-    def __init__(self, executor: Executor, bodies: Bodies, roster: Roster, clock: Clock) -> None:
+    def __init__(
+        self, executor: Executor, bodies: Bodies, roster: Roster, clock: Clock, offload: Offload
+    ) -> None:
         self._executor = executor
         self._bodies = bodies
         self._roster = roster
@@ -109,6 +117,13 @@ class Exchange:
         self.gossip = Gossip()
         self._offered: deque[tuple[int, TxId]] = deque()  # when each was last offered, oldest first
         self.intake = Intake(executor, self._on_admitted, self._on_seen, self._on_invalid)
+        self.evidence = EvidencePool(
+            executor.chain_id,
+            executor.stores.evidence,
+            lambda: executor.committed.world,
+            offload,
+            self.tell_evidence,
+        )
         self._network: Network | None = None
         self._driver: Driver | None = None
         self.catch_up: CatchUp | None = None
@@ -176,6 +191,10 @@ class Exchange:
         if key is not None:
             self.network.report(key, Offence.INVALID)
 
+    def accuse(self, evidence: Evidence) -> None:
+        """Consensus saw a validator sign against the rules."""
+        self.evidence.take(evidence)
+
     async def fetch_body(self, of: BlockId, sources: Sequence[Peer]) -> bool:
         """Bring a body to hand: by the compact proposal on its way, then by asking the sources in turn."""
         stored = self._executor.stores.blocks.height_of(of)
@@ -232,6 +251,8 @@ class Exchange:
         """A peer is there (again)."""
         self.gossip.connected(peer.peer_id)
         self.gossip.offer(list(self._executor.mempool.ids()), self._clock.monotonic_ms(), to=peer.peer_id)
+        for page in _pages(self.evidence.held()[-ACCUSATIONS_TOLD_MAX:]):
+            self.network.send(peer.peer_id, page, Lane.GOSSIP)
         self.driver.connected(peer.peer_id)
 
     def on_disconnected(self, peer: PeerInfo, code: str) -> None:
@@ -246,7 +267,7 @@ class Exchange:
         except LedgerError:
             self.network.report(peer_id, Offence.MALFORMED)
 
-    def _take(self, peer_id: PublicKey, message: Message) -> None:  # one case a message
+    def _take(self, peer_id: PublicKey, message: Message) -> None:  # noqa: PLR0912  # one case a message
         match message:
             case Consensus():
                 self.driver.receive(peer_id, consensus.decode_message(message.payload))
@@ -267,10 +288,27 @@ class Exchange:
             case NotFound():
                 if peer_id in self._pages:
                     self._answer_page(peer_id, None)
+            case Accusations():
+                self._take_accusations(peer_id, message)
             case Goodbye():
                 pass
             case _:
                 assert_never(message)
+
+    def _take_accusations(self, peer_id: PublicKey, message: Accusations) -> None:
+        """Keep what is proved. A correct peer has verified what it passes on: a false proof is its fault."""
+        for data in message.evidence:
+            evidence = decode_evidence(data)
+            try:
+                self.evidence.take(evidence)
+            except LedgerError:
+                self.network.report(peer_id, Offence.FALSE_EVIDENCE)
+                return
+
+    def tell_evidence(self, held: Sequence[Evidence]) -> None:
+        """Pass evidence on to every peer; each verifies it, and passes on what is new to it."""
+        for page in _pages(held):
+            self.network.broadcast(page, Lane.GOSSIP)
 
     def _take_proposal(self, peer_id: PublicKey, message: CompactProposal) -> None:
         inner = consensus.decode_message(message.payload)
@@ -368,3 +406,10 @@ class Exchange:
 
     def _on_invalid(self, peer: PublicKey, code: str) -> None:
         self.network.report(peer, Offence.INVALID)
+
+
+def _pages(held: Sequence[Evidence]) -> Iterator[Accusations]:
+    """Evidence in messages of at most ACCUSATIONS_MAX."""
+    for start in range(0, len(held), ACCUSATIONS_MAX):
+        page = held[start : start + ACCUSATIONS_MAX]
+        yield Accusations(tuple(encode_evidence(evidence) for evidence in page))

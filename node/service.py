@@ -12,11 +12,12 @@ from typing import Final, Protocol
 
 from ledger.block import Block
 from ledger.crypto import KeyPair
+from ledger.evidence import Evidence
 from ledger.genesis import Genesis
 from ledger.receipt import Receipt
 from ledger.state import StateView
 from ledger.transaction import Transaction
-from ledger.types import BlockId, ChainId, Height, TxId
+from ledger.types import BlockId, ChainId, Epoch, Height, TxId
 from ledger.validators import ValidatorSet
 
 FOLLOWERS_MAX: Final = 256  # open streams of one node
@@ -124,6 +125,12 @@ class Service(Protocol):
 
     def validators(self, height: Height) -> ValidatorSet | None:
         """The validators that voted on the block at `height`."""
+
+    def evidence(self) -> Sequence[Evidence]:
+        """The evidence that this node holds, by ascending epoch and validator."""
+
+    def epoch_validators(self, epoch: Epoch) -> ValidatorSet | None:
+        """The validators of an epoch, as long as evidence of it is admitted."""
 
     def gateway(self) -> KeyPair | None:
         """The organisation's gateway key, where this node holds one."""

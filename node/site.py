@@ -10,11 +10,12 @@ from typing import Final
 from ledger.crypto import KeyPair
 from ledger.epoch import validators_of
 from ledger.errors import LedgerError
+from ledger.evidence import Evidence
 from ledger.genesis import Genesis
 from ledger.members import NODES, Node, NodeRole, nodes_in_force
 from ledger.state import StateView
 from ledger.transaction import decode_transaction
-from ledger.types import BlockId, ChainId, Height, PublicKey, TxId
+from ledger.types import BlockId, ChainId, Epoch, Height, PublicKey, TxId
 from ledger.validators import ValidatorSet
 from node.exchange import Exchange
 from node.executor import Executor, Submission
@@ -161,6 +162,14 @@ class Site:
         if header is None or height > tip.header.height:
             return None
         return tip.voters if header.epoch == tip.header.epoch else validators_of(tip.world, header.epoch)
+
+    def evidence(self) -> Sequence[Evidence]:
+        """The evidence that this node holds, by ascending epoch and validator."""
+        return self._exchange.evidence.held()
+
+    def epoch_validators(self, epoch: Epoch) -> ValidatorSet | None:
+        """The validators of an epoch, as long as evidence of it is admitted."""
+        return validators_of(self.state(), epoch)
 
     def gateway(self) -> KeyPair | None:
         """The organisation's gateway key, where this node holds one."""

@@ -322,6 +322,32 @@ class NodesModel(Model):
     nodes: list[NodeModel]
 
 
+# --- evidence ------------------------------------------------------------------------
+
+
+class EvidenceModel(Model):
+    """A validator that signed against the rules. `bytes` is the proof, in the one encoding.
+
+    `node` and `public_key` are empty where the validators of that epoch are no longer kept.
+    """
+
+    id: Hash
+    epoch: Count
+    view: Count
+    offence: str
+    validator: Count
+    node: str
+    public_key: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+    bytes: Annotated[str, Field(pattern="^([0-9a-f]{2})+$")]
+
+
+class EvidencePage(Model):
+    """By ascending epoch and validator; `next` is the path of the page after this one."""
+
+    evidence: list[EvidenceModel]
+    next: str | None
+
+
 # --- the node's own answers ---------------------------------------------------------
 
 

@@ -49,6 +49,7 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "epcis.version_not_available": 406,
     "event.duplicate": 409,
     "event.unknown": 404,
+    "evidence.unknown": 404,
     "gateway.missing": 501,
     "host.not_allowed": 421,
     "item.unknown": 404,

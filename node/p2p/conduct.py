@@ -23,6 +23,7 @@ class Offence(Enum):
 
     MALFORMED = 1_000  # a frame or message that no correct node makes: once is enough
     INVALID = 50  # a transaction or vote with a bad signature or form: it should have refused it itself
+    FALSE_EVIDENCE = 500  # it accuses somebody of what was never signed: a slip once, a lie twice
     UNSOLICITED = 5  # an answer that nobody asked for
     DUPLICATE = 1  # the same transaction again: happens after a restart
 

@@ -17,6 +17,7 @@ from ledger.block import ENCODED_BYTES_MAX as BLOCK_MESSAGE_BYTES_MAX
 from ledger.codec import Canonical, decode, encode
 from ledger.consensus.messages import MESSAGE_BYTES_MAX as CONSENSUS_BYTES_MAX
 from ledger.errors import LedgerError
+from ledger.evidence import EVIDENCE_BYTES_MAX
 from ledger.merkle.log import EXTENSION_LENGTH_MAX
 from ledger.types import (
     BLOCK_TRANSACTIONS_MAX,
@@ -34,6 +35,7 @@ IDS_MAX: Final = BLOCK_TRANSACTIONS_MAX
 BATCH_TRANSACTIONS_MAX: Final = 1_000
 BATCH_BYTES_MAX: Final = 2 * TRANSACTION_BYTES_MAX  # a full batch below one transaction's size, and one more
 BLOCKS_COUNT_MAX: Final = 128
+ACCUSATIONS_MAX: Final = 16
 LINK_BYTES_MAX: Final = 2_048 + 34 * EXTENSION_LENGTH_MAX  # a header, and hashes with their lengths
 BLOCKS_BYTES_MAX: Final = (
     BLOCK_MESSAGE_BYTES_MAX + LINK_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 4096
@@ -45,6 +47,7 @@ PackedIdsOrNone = Annotated[bytes, Meta(max_length=IDS_MAX * HASH_BYTES)]
 ConsensusBytes = Annotated[bytes, Meta(min_length=1, max_length=CONSENSUS_BYTES_MAX)]
 CertificateBytes = Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
 Place = Annotated[int, Meta(ge=0, lt=BLOCK_TRANSACTIONS_MAX)]
+EvidenceBytes = Annotated[bytes, Meta(min_length=1, max_length=EVIDENCE_BYTES_MAX)]
 BlockBytes = Annotated[bytes, Meta(min_length=1, max_length=BLOCK_MESSAGE_BYTES_MAX)]
 
 
@@ -129,6 +132,12 @@ class Goodbye(Canonical, tag=10):
     code: Code
 
 
+class Accusations(Canonical, tag=11):
+    """Encoded evidence against validators; the receiver verifies each before it keeps it or passes it on."""
+
+    evidence: Annotated[tuple[EvidenceBytes, ...], Meta(min_length=1, max_length=ACCUSATIONS_MAX)]
+
+
 Message = (
     Transactions
     | TransactionsRequest
@@ -140,6 +149,7 @@ Message = (
     | Blocks
     | NotFound
     | Goodbye
+    | Accusations
 )
 
 # By kind's number: the record, and the most bytes a message of that kind may have.
@@ -157,6 +167,7 @@ KINDS: Final[dict[int, tuple[type[Canonical], int]]] = {
     8: (Blocks, BLOCKS_BYTES_MAX + ENVELOPE_BYTES),
     9: (NotFound, IDS_MAX * HASH_BYTES + ENVELOPE_BYTES),
     10: (Goodbye, 2 * ENVELOPE_BYTES),
+    11: (Accusations, ACCUSATIONS_MAX * (EVIDENCE_BYTES_MAX + 3) + ENVELOPE_BYTES),
 }
 MESSAGE_BYTES_MAX: Final = max(bytes_max for _, bytes_max in KINDS.values())
 
@@ -255,4 +266,5 @@ _NAMES: Final[dict[type[Canonical], str]] = {
     Blocks: "blocks",
     NotFound: "not_found",
     Goodbye: "goodbye",
+    Accusations: "accusations",
 }

@@ -20,6 +20,7 @@ from node.failpoints import FailPoint, hit
 from node.store import blocks as block_store
 from node.store.blocks import BlockStore, StoredBlock
 from node.store.database import Batch, Database
+from node.store.evidence import EvidenceStore
 from node.store.failure import OnFailure, StoreCorrupted, exit_process
 from node.store.leveldb import DEFAULT_SIZES, LevelDatabase, LevelSizes
 from node.store.state import CACHE_BYTES, StateHead, StateStore
@@ -71,9 +72,16 @@ class Gap:
 class Stores:
     """Blocks and state of one chain, open in this process alone."""
 
-    def __init__(self, blocks: BlockStore, state: StateStore, databases: tuple[Database, ...]) -> None:
+    def __init__(
+        self,
+        blocks: BlockStore,
+        state: StateStore,
+        evidence: EvidenceStore,
+        databases: tuple[Database, ...],
+    ) -> None:
         self.blocks = blocks
         self.state = state
+        self.evidence = evidence
         self._databases = databases
         _check_same_chain(blocks, state)
 
@@ -194,6 +202,7 @@ def stores_over(
     return Stores(
         BlockStore(blocks, chain_id, retention_blocks=retention_blocks),
         StateStore(state, chain_id, tree_depth=tree_depth, cache_bytes=value_cache_bytes),
+        EvidenceStore(blocks),
         (blocks, state),
     )
 

@@ -30,6 +30,7 @@ from ledger.evidence import (
     encode_evidence,
     evidence_id,
     evidence_of,
+    is_signed_by,
     offence,
 )
 from ledger.types import HEIGHT_MAX, VALIDATORS_MAX, BlockId, ChainId, Epoch, PublicKey, Signature, View
@@ -213,6 +214,16 @@ def test_each_offence_has_its_own_id() -> None:
         evidence_of(proposal(by=USURPER), None),
     ]
     assert len({evidence_id(evidence) for evidence in made}) == len(made)
+
+
+def test_signatures_alone_can_be_checked() -> None:
+    """Without the set of the epoch the key's signatures are verified, of every statement of every kind."""
+    pair, proposals = evidence_of(vote(N), vote(N, B)), evidence_of(proposal(), proposal(B))
+    for evidence in (pair, proposals, evidence_of(proposal(), None)):
+        assert is_signed_by(evidence, KEYS[LED].public)
+        assert not is_signed_by(evidence, KEYS[USURPER].public)
+    forged = evidence_of(vote(N), msgspec.structs.replace(vote(N, B), signature=bytes(64)))
+    assert not is_signed_by(forged, KEYS[LED].public)
 
 
 HOSTILE: list[tuple[str, Evidence, str]] = [

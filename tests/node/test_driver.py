@@ -63,6 +63,8 @@ from ledger.consensus.messages import (
 )
 from ledger.consensus.records import HeldProposal, OwnVote, Record, encode_record
 from ledger.consensus.signer import Signer, first_record
+from ledger.evidence import Evidence as Proof
+from ledger.evidence import evidence_of
 from ledger.transition import Execution
 from ledger.types import BlockId, Epoch, Height, PublicKey, TimeMs, View
 from ledger.validators import ValidatorSet
@@ -177,6 +179,9 @@ class Site:
 
     def report(self, peer: Peer, code: str, message: str) -> None:
         self.done.append((peer, code))
+
+    def accuse(self, evidence: Proof) -> None:
+        self.done.append(evidence)
 
     async def fetch_body(self, of: BlockId, sources: Sequence[Peer]) -> bool:
         self.asked.append((of, sources))
@@ -803,16 +808,17 @@ async def test_what_the_machine_only_tells_is_passed_on() -> None:
     """Where it is, that it is behind, who misbehaved; log lines change nothing else."""
     site = Site()
     behind = Behind(site.room.certificate(BlockId(bytes(32)), 9))
+    votes = site.vote(1).signed, site.vote(2).signed
     async with site.running():
         await site.does(
             Entered(Epoch(0), View(7), 2),
             behind,
-            Evidence(2, site.vote(1).signed, site.vote(2).signed),
+            Evidence(2, *votes),
             SignerState(is_signing=False, reason="signer.no_record"),
             OldEpoch(ANNA, Epoch(3)),
         )
         assert (site.driver.view, site.driver.leader) == (7, 2)
-        assert site.done == [behind]
+        assert site.done == [behind, evidence_of(*votes)]
         site.driver.connected(KEYS[BERT])
         await turns()
         assert site.heard == [Connected(BERT)]

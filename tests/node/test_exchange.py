@@ -97,7 +97,7 @@ class Member:
         self.own, self.room, self.wire, self.machine = own, Room(), Wire(), Machine()
         self.bodies = Bodies()
         roster = Roster(VALIDATORS, ROSTER_NODES)
-        self.exchange = Exchange(self.room.executor, self.bodies, roster, StandingClock())
+        self.exchange = Exchange(self.room.executor, self.bodies, roster, StandingClock(), self.room.disk.run)
         self.exchange.join(cast(Network, self.wire), cast(Driver, self.machine), cast(CatchUp, None))
 
     def hears(self, sender: PublicKey, message: Message) -> None:

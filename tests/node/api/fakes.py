@@ -19,7 +19,9 @@ from contracts.runtime import CoreRules
 from ledger.block import Block
 from ledger.codec import Canonical, encode
 from ledger.crypto import KeyPair
+from ledger.epoch import validators_of
 from ledger.errors import LedgerError
+from ledger.evidence import Evidence
 from ledger.genesis import Genesis, chain_id
 from ledger.members import Key, Role, key_in_force
 from ledger.state import StateView
@@ -70,6 +72,7 @@ class FakeNode:
         self.gives_up_waiting = False
         self.lag_blocks = 0
         self.peers: tuple[PeerStatus, ...] = ()
+        self.held_evidence: tuple[Evidence, ...] = ()
         self.pending: dict[TxId, Transaction] = {}
         self.stores = self._new_stores()
         self.followers = 0
@@ -219,6 +222,12 @@ class FakeNode:
 
     def validators(self, height: Height) -> ValidatorSet | None:
         return self._validators() if height <= self.head()[0] + 1 else None
+
+    def evidence(self) -> Sequence[Evidence]:
+        return self.held_evidence
+
+    def epoch_validators(self, epoch: Epoch) -> ValidatorSet | None:
+        return validators_of(self.state(), epoch)
 
     def gateway(self) -> KeyPair | None:
         return self.gateway_key

@@ -30,7 +30,11 @@ def test_invalid_weighs_more_than_duplicate() -> None:
     assert not scores.note(PEERS[1], Offence.INVALID, 19, 0.0)
     assert scores.note(PEERS[1], Offence.INVALID, 1, 0.0)
     assert (
-        Offence.MALFORMED.value > Offence.INVALID.value > Offence.UNSOLICITED.value > Offence.DUPLICATE.value
+        Offence.MALFORMED.value
+        > Offence.FALSE_EVIDENCE.value
+        > Offence.INVALID.value
+        > Offence.UNSOLICITED.value
+        > Offence.DUPLICATE.value
     )
 
 

@@ -10,10 +10,12 @@ from ledger.codec import encode
 from ledger.errors import LedgerError
 from node.link import Link
 from node.p2p.messages import (
+    ACCUSATIONS_MAX,
     GOODBYE_CODES,
     IDS_MAX,
     KINDS,
     MESSAGE_BYTES_MAX,
+    Accusations,
     Blocks,
     BlocksRequest,
     Body,
@@ -56,6 +58,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     ),
     ids.map(NotFound),
     st.text(max_size=20).map(Goodbye),
+    st.lists(short, min_size=1, max_size=ACCUSATIONS_MAX).map(lambda held: Accusations(tuple(held))),
 )
 
 
@@ -103,7 +106,7 @@ def test_every_kind_has_a_number_a_name_and_a_limit() -> None:
         assert record.__struct_config__.tag == number
         assert 0 < bytes_max <= MESSAGE_BYTES_MAX
     assert kind_of(CompactProposal(b"x", b"", b"")) == "compact_proposal"
-    assert len(KINDS) == 10
+    assert len(KINDS) == 11
 
 
 @pytest.mark.parametrize(
@@ -150,6 +153,15 @@ def test_a_message_over_its_kind_s_limit_is_refused_before_it_is_decoded(number:
 def test_a_batch_of_too_many_transactions_is_refused() -> None:
     """A thousand and one tiny transactions are one too many."""
     assert code_of(encode(Transactions((b"t",) * 1001))) == "encoding.malformed"
+
+
+def test_accusations_are_bounded() -> None:
+    """Seventeen pieces of evidence are one too many, and so is a byte over a piece's limit."""
+    full = Accusations((bytes(512),) * ACCUSATIONS_MAX)
+    assert decode_message(encode_message(full)) == full
+    assert code_of(encode(Accusations((b"e",) * (ACCUSATIONS_MAX + 1)))) == "encoding.malformed"
+    assert code_of(encode(Accusations((bytes(513),)))) == "encoding.malformed"
+    assert code_of(encode(Accusations(()))) == "encoding.malformed"
 
 
 def test_packed_ids_come_apart_as_they_were() -> None:
