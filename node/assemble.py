@@ -120,7 +120,7 @@ class RunningNode:
         own = _own_record(options.name, nodes, keys.identity)
         # A key outside of the set keeps its record too: its stake may come, or come back, at any turn.
         signer = None if keys.validator is None else Signer(chain, keys.validator, keys.generation)
-        bodies = Bodies()
+        self._bodies = bodies = Bodies()
         for block in self._log.bodies:
             bodies.offer(block)
         self._roster = Roster(tip.validators, nodes)
@@ -210,6 +210,17 @@ class RunningNode:
     def resume(self) -> None:
         """Take part again."""
         self._driver.resume()
+
+    def held(self) -> dict[str, int]:
+        """How many things wait or are kept in memory, by kind: each is bounded where it lives."""
+        return {
+            "inputs": self._driver.waiting,
+            "transactions": self._exchange.intake.waiting,
+            "mempool": self.site.status().pending_transactions,
+            "records": len(self._log.records),
+            "bodies": len(self._bodies),
+            "executions": self._executor.unfinalized,
+        }
 
     # --- joints -----------------------------------------------------------------
 

@@ -40,6 +40,9 @@ class Bodies:
         self._size_bytes = 0
         self._waiting: dict[BlockId, list[asyncio.Future[Block]]] = {}
 
+    def __len__(self) -> int:
+        return len(self._blocks)
+
     def get(self, of: BlockId) -> Block | None:
         """The block, if it is at hand."""
         return self._blocks.get(of)

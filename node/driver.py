@@ -171,6 +171,11 @@ class Driver:
             return False
         return self._consensus.state.me is not None and self._allowed.is_set()
 
+    @property
+    def waiting(self) -> int:
+        """How many inputs the machine has not seen yet."""
+        return len(self._inputs)
+
     def pause(self) -> None:
         """Stop taking part, before the disk is full; reads go on."""
         self._allowed.clear()

@@ -115,6 +115,11 @@ class Executor:
 
     # --- running blocks -----------------------------------------------------
 
+    @property
+    def unfinalized(self) -> int:
+        """How many blocks were run and are kept, not final yet."""
+        return len(self._executions)
+
     def execution(self, of: BlockId) -> Execution | None:
         """A block that was run and is not final yet, or None."""
         return self._executions.get(of)

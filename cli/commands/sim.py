@@ -13,9 +13,8 @@ from cli.failure import Failure, Finished
 from cli.group import Group
 from cli.output import Output
 from network.mutants.hunt import HUNT_SEEDS, MUTANTS, Kill, hunt, mutants_named, red_without
-from network.simulator.campaign import parse_nodes, parse_seeds, run_campaign, summary_of
+from network.simulator.campaign import NAMES, parse_nodes, parse_seeds, run_campaign, summary_of
 from network.simulator.report import RunReport
-from network.simulator.scenario import SCENARIOS
 
 sim: Final = Group(name="sim", help="Run seeded networks with faults and an adversary.")
 
@@ -25,7 +24,7 @@ sim: Final = Group(name="sim", help="Run seeded networks with faults and an adve
 @click.option("--nodes", "sizes", default="4", show_default=True, help="Validators; 4,7 runs both.")
 @click.option(
     "--scenario",
-    type=click.Choice(list(SCENARIOS)),
+    type=click.Choice(NAMES),
     default="mixed",
     show_default=True,
     help="What goes wrong.",

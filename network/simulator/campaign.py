@@ -10,11 +10,14 @@ from typing import Any, Final
 from ledger.errors import LedgerError
 from network.simulator.laboratory import run_seed
 from network.simulator.report import RunReport
-from network.simulator.scenario import NODES_MAX, NODES_MIN, scenario_of
+from network.simulator.scenario import NODES_MAX, NODES_MIN, SCENARIOS, scenario_of
+from network.simulator.whole.laboratory import run_whole
+from network.simulator.whole.scenario import SCENARIOS as WHOLE_SCENARIOS
 
 SEEDS_MAX: Final = 1_000_000  # of one campaign
 SEED_MAX: Final = 2**53
 SIZES_MAX: Final = 8
+NAMES: Final = (*SCENARIOS, *WHOLE_SCENARIOS)  # of every scenario: light ones first, then of whole nodes
 
 
 def parse_seeds(text: str) -> range:
@@ -52,6 +55,8 @@ def run_campaign(seeds: Iterable[int], sizes: Sequence[int], scenario: str) -> I
     Raises:
         LedgerError: `sim.unknown_scenario`.
     """
+    if scenario in WHOLE_SCENARIOS:
+        return (run_whole(seed, nodes, scenario) for seed in seeds for nodes in sizes)
     scenario_of(scenario)
     return (run_seed(seed, nodes, scenario) for seed in seeds for nodes in sizes)
 

@@ -97,7 +97,8 @@ class Journal:
         on_failure: OnFailure = exit_process,
         random_bytes: RandomBytes = os.urandom,
     ) -> tuple[Journal, list[Record]]:
-        """Read the log and open it for appending. A torn tail is cut off, durably, before this returns.
+        """Read the log and open it for appending. What was read is durable, and a torn tail cut off, before
+        this returns.
 
         Raises:
             StoreLost: there is no log. StoreCorrupted: the offset is named.
@@ -113,8 +114,9 @@ class Journal:
         try:
             disk.remove(_temporary(path))
             file = disk.extend(path, end)
-            if end < len(data):
-                file.sync()
+            # What was read may lie in the cache only: a process that died after its write and before its
+            # sync left it there. It counts as promised from now on, so it is made durable first.
+            file.sync()
         except OSError as problem:
             raise StoreError("store.unreadable", path, str(problem)) from None
         return cls(disk, path, on_failure, random_bytes, salt, file, end), records

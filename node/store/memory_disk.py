@@ -51,6 +51,26 @@ class MemoryDisk:
             contents.current = contents.durable
         self._names = dict(self._durable_names)
 
+    def copied(self) -> MemoryDisk:
+        """Another disk with the durable part of this one."""
+        other = MemoryDisk()
+        for path, contents in self._durable_names.items():
+            other._durable_names[path] = _Contents(contents.durable, contents.durable)
+        other._names = dict(other._durable_names)
+        return other
+
+    def durable(self, path: Path) -> bytes:
+        """What of a file would survive a crash now."""
+        contents = self._durable_names.get(path)
+        return b"" if contents is None else contents.durable
+
+    def damage(self, path: Path, offset: int) -> None:
+        """Turn over one bit of a durable file, as a bad sector does."""
+        contents = self._durable_names[path]
+        changed = bytearray(contents.durable)
+        changed[offset] ^= 1
+        contents.durable = contents.current = bytes(changed)
+
     def read(self, path: Path, bytes_max: int) -> bytes:
         """The whole file, at most `bytes_max` + 1 bytes of it."""
         self.ask("read", path)

@@ -227,6 +227,20 @@ def test_a_rewritten_log_is_refused_when_any_of_it_rots() -> None:
         read_journal(PATH, bytes(whole))
 
 
+def test_what_a_start_read_is_durable_from_then_on() -> None:
+    """A process killed between write and sync leaves records in the cache. Read back they are promises."""
+    disk, _ = written([[Record(1, b"synced")]])
+    dying, _ = opened(disk)
+    disk.fault = fail_on("sync")
+    dying.append(2, b"in the cache")
+    with pytest.raises(StoreFailed):
+        dying.sync()
+    disk.fault = None
+    assert opened(disk)[1] == [Record(1, b"synced"), Record(2, b"in the cache")]
+    disk.crash()
+    assert opened(disk)[1] == [Record(1, b"synced"), Record(2, b"in the cache")]
+
+
 def test_records_appended_while_the_disk_is_awaited_are_kept_for_the_next_sync() -> None:
     """What is appended during a sync is not part of it, and not lost by it."""
     disk, _ = written([])

@@ -1,0 +1,207 @@
+"""One machine's disk: the consensus log in a simulated file system, blocks and state in ordered maps.
+
+Three stages: what was written is in the cache, what was synced is durable, and of what is under way when
+the machine dies chance decides how much has arrived. A batch of a database arrives whole or not at all;
+of a log any prefix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from contracts.genesis import genesis_block
+from ledger.block import Block
+from ledger.consensus.records import encode_record
+from ledger.consensus.signer import first_record
+from ledger.genesis import Genesis, chain_id
+from ledger.types import ChainId, Epoch, PublicKey
+from node.assemble import Disk
+from node.consensus_log import RECORD
+from node.store.database import Batch
+from node.store.failure import StoreFailed
+from node.store.journal import Journal
+from node.store.journal import Record as Entry
+from node.store.memory import MemoryDatabase
+from node.store.memory_disk import MemoryDisk
+from node.store.stores import fill_databases, stores_over
+
+LOG: Final = Path("/data/consensus/records.log")
+BLOCKS: Final = "/data/blocks"
+STATE: Final = "/data/state"
+TREE_DEPTH: Final = 4
+OPERATIONS_MAX: Final = 6  # of one call that waits for the disk: the longest replaces a file
+WRITES: Final = ("write", "sync", "create", "rename", "sync_folder")
+
+
+class Trouble(Enum):
+    """What a disk does to a write."""
+
+    FULL = "disk full"  # part of it is taken, the rest has no room
+    FAILED_WRITE = "failed write"
+    FAILED_SYNC = "failed sync"  # nobody knows what is durable now
+
+
+@dataclass(slots=True)
+class Contents:
+    """What lies on a disk, whoever looks at it."""
+
+    files: MemoryDisk = field(default_factory=MemoryDisk)
+    blocks: dict[bytes, bytes] = field(default_factory=dict)
+    state: dict[bytes, bytes] = field(default_factory=dict)
+
+    def copied(self) -> Contents:
+        """A backup: what would survive a power cut now."""
+        return Contents(self.files.copied(), dict(self.blocks), dict(self.state))
+
+
+def founded(genesis: Genesis, validator: PublicKey | None, generation: bytes, salt: bytes) -> Contents:
+    """The disk of a new node, as `node.founding` makes it. `salt`: of its log, 16 bytes."""
+    chain = chain_id(genesis)
+    header, writes = genesis_block(genesis)
+    contents = Contents()
+    blocks, state = MemoryDatabase(BLOCKS, contents.blocks), MemoryDatabase(STATE, contents.state)
+    fill_databases(blocks, state, chain, Block(header, b"", ()), writes, tree_depth=TREE_DEPTH)
+    records = []
+    if validator is not None:
+        floor = first_record(chain, validator, generation, Epoch(0))
+        records.append(Entry(RECORD, encode_record(floor)))
+    Journal.create(contents.files, LOG, records, salt)
+    return contents
+
+
+class OpenDisk:
+    """A disk in the hands of one process, until that dies.
+
+    Args:
+        on_failure: the process ends here, as `node.store.failure.exit_process` does.
+        on_misuse: told of a write after a failed one.
+    """
+
+    def __init__(
+        self,
+        contents: Contents,
+        random: Random,
+        on_failure: Callable[[StoreFailed], None],
+        on_misuse: Callable[[str], None],
+    ) -> None:
+        self.sync_ms_max = 2
+        self.trouble: Trouble | None = None
+        self.writes = 0
+        self._contents = contents
+        self._random = random
+        self._on_failure = on_failure
+        self._on_misuse = on_misuse
+        self._has_failed = False  # a write that the node was told of
+        self._is_reported = False
+        self._dying_at: int | None = None  # the operation at which the machine dies; None: it lives
+        self._waiting: deque[tuple[Callable[[], None], asyncio.Future[None]]] = deque()
+        contents.files.fault = self._operate
+
+    def opened(self, chain_id: ChainId) -> Disk:
+        """The disk as a node wants it.
+
+        Raises:
+            StoreError: what lies there can't be used.
+        """
+        contents = self._contents
+        blocks, state = (
+            MemoryDatabase(path, entries, before_write=self._before_batch, on_failure=self._failed_write)
+            for path, entries in ((BLOCKS, contents.blocks), (STATE, contents.state))
+        )
+        journal, entries = Journal.open(
+            contents.files, LOG, on_failure=self._failed_write, random_bytes=self._random.randbytes
+        )
+        return Disk(
+            stores_over(blocks, state, chain_id, tree_depth=TREE_DEPTH), journal, entries, self.offload
+        )
+
+    # --- the thread that waits for the disk ----------------------------------------------
+
+    async def offload(self, call: Callable[[], None]) -> None:
+        """Run a call after those before it, a while later; it goes on if nobody waits for it any more."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((call, done))
+        if len(self._waiting) == 1:
+            self._later()
+        await done
+
+    def _later(self) -> None:
+        seconds = self._random.uniform(0.0001, self.sync_ms_max / 1000)
+        asyncio.get_running_loop().call_later(seconds, self._run_first)
+
+    def _run_first(self) -> None:
+        if self._dying_at is not None:
+            return
+        call, done = self._waiting[0]
+        try:
+            call()
+        except StoreFailed as failure:
+            if not done.done():
+                done.set_exception(failure)
+        else:
+            if not done.done():
+                done.set_result(None)
+        self._waiting.popleft()
+        if self._waiting and self._dying_at is None:
+            self._later()
+
+    # --- what goes wrong --------------------------------------------------------------------
+
+    def die(self, *, is_power_cut: bool) -> None:
+        """The process ends: of the call under way some operations happen. A power cut empties the cache."""
+        self._dying_at = self._random.randint(0, OPERATIONS_MAX)
+        if self._waiting and not self._has_failed:
+            with suppress(StoreFailed, OSError):
+                self._waiting[0][0]()
+        self._dying_at = 0
+        self._contents.files.fault = None
+        if is_power_cut:
+            self._contents.files.crash(lambda size: self._random.randint(0, size))
+
+    def _operate(self, operation: str, path: Path, data: bytes) -> int | None:
+        """Each operation on a file passes here: `node.store.memory_disk.Fault`."""
+        if operation == "short":
+            self._has_failed = True
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if operation not in WRITES:
+            return None
+        self._step(operation)
+        if operation == "write" and self.trouble is Trouble.FULL:
+            return len(data) // 2
+        failing = {Trouble.FAILED_WRITE: "write", Trouble.FAILED_SYNC: "sync"}
+        if self.trouble is not None and failing.get(self.trouble) == operation:
+            self._has_failed = True
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return None
+
+    def _before_batch(self, batch: Batch) -> None:
+        self._step("batch")
+        if self.trouble is not None:
+            self._has_failed = True
+            number = errno.ENOSPC if self.trouble is Trouble.FULL else errno.EIO
+            raise OSError(number, os.strerror(number))
+
+    def _step(self, operation: str) -> None:
+        if self._dying_at is not None:
+            if self._dying_at == 0:
+                raise OSError(errno.EIO, "the machine has lost power")
+            self._dying_at -= 1
+            return
+        if self._has_failed:
+            self._on_misuse(f"{operation} after a failed write")
+        self.writes += 1
+
+    def _failed_write(self, failure: StoreFailed) -> None:
+        if self._dying_at is None and not self._is_reported:
+            self._is_reported = True
+            self._on_failure(failure)

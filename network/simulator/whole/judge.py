@@ -1,0 +1,271 @@
+"""The judge of whole nodes: what must hold whatever happens, in rules of its own.
+
+It hears what leaves each node, what each commits and starts from, and what clients are told, and shares no
+predicate with what it judges: quorums are counted here again, signatures verified here again, forbidden
+pairs listed here again. It never tells a node anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+from ledger.block import Header, block_id
+from ledger.codec import decode, encode
+from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
+from ledger.crypto import Tag, is_signature
+from ledger.genesis import Genesis, chain_id
+from ledger.transaction import decode_transaction
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Height, TxId
+from ledger.validators import ValidatorSet
+from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
+from network.simulator.whole.disk import LOG
+from network.simulator.whole.site import SimulatedSite
+from node.assemble import RunningNode
+from node.justification import JUSTIFICATION_BYTES_MAX, Justification
+
+VIOLATIONS_MAX: Final = 20  # the first say enough
+WINDOW_MS: Final = 5_000
+# What a node may send to each peer within a window, gossip, resends and answers together: 60 frames a second,
+# three times what the busiest honest seed needs.
+FRAMES_PER_PEER_WINDOW_MAX: Final = 300
+
+View = tuple[int, int]  # epoch, view
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a client was told of its transaction."""
+
+    height: Height
+    index: int
+    receipt: bytes
+
+
+class Judge:
+    """Collects violations of one run."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        self.violations: list[str] = []
+        self.busiest = 0
+        self.told: dict[TxId, Told] = {}
+        self.chain: dict[int, BlockId] = {}
+        self._chain_id = chain_id(genesis)
+        self._sets: dict[int, ValidatorSet] = {0: ValidatorSet(genesis.validators)}
+        self._roots: dict[int, bytes] = {}
+        self._placed: dict[TxId, int] = {}
+        self._heights: Counter[int] = Counter()  # of each site: durable, and told to somebody
+        self._durable: dict[int, dict[bytes, None]] = {}
+        self._said: dict[tuple[bytes, View], dict[str, bytes | None]] = {}
+        self._certified: dict[View, dict[VoteKind, bytes | None]] = {}
+        self._known_good: dict[bytes, None] = {}
+        self._window: Counter[int] = Counter()
+        self._window_began_ms = 0
+
+    def violated(self, rule: str, problem: str) -> None:
+        """Note a violation; the first twenty are kept."""
+        if len(self.violations) < VIOLATIONS_MAX:
+            self.violations.append(f"{rule}: {problem}")
+
+    # --- lives of a node -----------------------------------------------------------------------
+
+    def started(self, site: SimulatedSite, node: RunningNode) -> None:
+        """A start finds all that was durable, or there were other data put in its place."""
+        height = node.site.head()[0]
+        if height < self._heights[site.index]:
+            self.violated(
+                "durable", f"{site.member.name} starts at {height}, was at {self._heights[site.index]}"
+            )
+        self._take_heights(site, node, height)
+
+    def restored(self, site: SimulatedSite) -> None:
+        """Other data were put into a home: whatever they hold is what there is."""
+        self._heights[site.index] = 0
+        self._durable.pop(site.index, None)
+
+    def committed(self, site: SimulatedSite, node: RunningNode, header: Header) -> None:
+        """A node says that a block is final."""
+        if header.height != self._heights[site.index] + 1:
+            self.violated(
+                "order", f"{site.member.name} commits {header.height} after {self._heights[site.index]}"
+            )
+        root = node.stores.state.tree.root
+        if node.stores.state.head.height == header.height and root != header.state_root:
+            self.violated(
+                "roots", f"{site.member.name} holds another state at {header.height} than its header"
+            )
+        self._take_heights(site, node, Height(header.height))
+
+    def _take_heights(self, site: SimulatedSite, node: RunningNode, height: Height) -> None:
+        for each in range(self._heights[site.index] + 1, height + 1):
+            self._judge_block(site, node, Height(each))
+        self._heights[site.index] = height
+
+    def _judge_block(self, site: SimulatedSite, node: RunningNode, height: Height) -> None:
+        """The same block everywhere, on the one below, under a good finalization, with nothing twice."""
+        name, stored = site.member.name, node.stores.blocks.stored(height)
+        if stored is None:
+            self.violated("durable", f"{name} does not hold the block at {height} that it says is final")
+            return
+        header = stored.block.header
+        if self.chain.setdefault(height, block_id(header)) != block_id(header):
+            self.violated("agreement", f"{name} has another block at height {height}")
+        if height > 1 and self.chain.get(height - 1) != header.parent_id:
+            self.violated("ancestry", f"the block at {height} of {name} is not on the final block below it")
+        if self._roots.setdefault(height, header.state_root) != header.state_root:
+            self.violated("roots", f"{name} has another state root at height {height}")
+        self._judge_finalization(name, node, height)
+        for raw in stored.block.transactions:
+            transaction_id = decode_transaction(raw).id
+            if self._placed.setdefault(transaction_id, height) != height:
+                self.violated("transactions", f"{transaction_id.hex()} stands twice, again at {height}")
+
+    def _judge_finalization(self, name: str, node: RunningNode, height: Height) -> None:
+        stored = node.stores.blocks.stored(height)
+        assert stored is not None
+        if stored.finalization:
+            certificate = decode(stored.finalization, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
+            if certificate.block_id != stored.id:
+                self.violated("certificate", f"{name}: the finalization at {height} is of another block")
+        else:
+            justification = decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX)
+            certificate = justification.finalization
+        if certificate.kind is not VoteKind.FINALIZE:
+            self.violated("certificate", f"{name} committed {height} without a finalization")
+        self.judge_certificate(name, certificate)
+
+    # --- what leaves a node -------------------------------------------------------------------------
+
+    def sent(self, site: SimulatedSite, message: Message) -> None:
+        """A consensus message leaves: its signatures must be durable, its certificates good."""
+        name = site.member.name
+        match message:
+            case VotesMessage(votes=votes):
+                for vote in votes:
+                    self._judge_vote(site, vote)
+            case ProposalMessage(signed=signed, parent_certificate=parent, gap=gap):
+                self._judge_proposal(site, signed)
+                for certificate in (*gap, *(() if parent is None else (parent,))):
+                    self.judge_certificate(name, certificate)
+            case CertificatesMessage(certificates=certificates):
+                for certificate in certificates:
+                    self.judge_certificate(name, certificate)
+            case _:
+                pass
+
+    def counted(self, site: SimulatedSite, peers: int, now_ms: int) -> None:
+        """A frame leaves: how much a node says is bounded."""
+        if now_ms >= self._window_began_ms + WINDOW_MS:
+            self._window.clear()
+            self._window_began_ms = now_ms
+        self._window[site.index] += 1
+        self.busiest = max(self.busiest, self._window[site.index])
+        if self._window[site.index] == FRAMES_PER_PEER_WINDOW_MAX * peers + 1:
+            self.violated("traffic", f"{site.member.name}: more than {self._window[site.index]} frames")
+
+    def _judge_vote(self, site: SimulatedSite, signed: SignedVote) -> None:
+        vote = signed.vote
+        key = self._key_of(vote.epoch, signed.validator)
+        if key != site.member.validator.public:
+            return
+        self._judge_durable(site, encode(signed), vote.view)
+        said = self._said.setdefault((key, (vote.epoch, vote.view)), {})
+        kind = vote.kind.name
+        if said.setdefault(kind, vote.block_id) != vote.block_id:
+            self.violated("forbidden pair", f"{site.member.name} voted {kind} twice in view {vote.view}")
+        if "FINALIZE" in said:
+            if "NULLIFY" in said:
+                self.violated("forbidden pair", f"{site.member.name} nullified and finalized {vote.view}")
+            if said.get("NOTARIZE", said["FINALIZE"]) != said["FINALIZE"]:
+                self.violated("forbidden pair", f"{site.member.name} voted for two blocks in {vote.view}")
+
+    def _judge_proposal(self, site: SimulatedSite, signed: SignedProposal) -> None:
+        proposal = signed.proposal
+        key = self._key_of(proposal.epoch, signed.validator)
+        if key != site.member.validator.public:
+            return
+        self._judge_durable(site, encode(signed), proposal.view)
+        said = self._said.setdefault((key, (proposal.epoch, proposal.view)), {})
+        if said.setdefault("PROPOSAL", encode(proposal)) != encode(proposal):
+            self.violated("forbidden pair", f"{site.member.name} proposed twice in view {proposal.view}")
+
+    def _judge_durable(self, site: SimulatedSite, statement: bytes, view: int) -> None:
+        known = self._durable.setdefault(site.index, {})
+        if statement in known:
+            return
+        known[statement] = None
+        if statement not in site.contents.files.durable(LOG):
+            self.violated("durable", f"{site.member.name} said in view {view} what it had not made durable")
+
+    # --- certificates ------------------------------------------------------------------------------
+
+    def judge_certificate(self, name: str, certificate: Certificate) -> None:
+        """What a node believes or passes on must be signed by more than two thirds of the stake."""
+        encoded = encode(certificate)
+        if encoded in self._known_good:
+            return
+        problem = self._problem_of(certificate)
+        if problem:
+            self.violated("certificate", f"{name} has a {certificate.kind.name} with {problem}")
+            return
+        self._known_good[encoded] = None
+        self._judge_view(certificate)
+
+    def _problem_of(self, certificate: Certificate) -> str:
+        vote, validators = certificate.vote, self._sets.get(certificate.vote.epoch)
+        if vote.chain_id != self._chain_id or validators is None or vote.view < 1:
+            return "another chain, an unknown epoch or no view"
+        if (vote.block_id is None) is not (vote.kind is VoteKind.NULLIFY):
+            return "a block where none belongs, or none"
+        signers = [index for index, _ in certificate.signatures]
+        if len(set(signers)) != len(signers) or any(index >= len(validators) for index in signers):
+            return "repeated or unknown signers"
+        stakes = [each.stake for each in validators.validators]
+        share = Fraction(sum(stakes[index] for index in signers), sum(stakes))
+        if share <= Fraction(2, 3):
+            return f"{share} of the stake"
+        content = encode(vote)
+        for index, signature in certificate.signatures:
+            if not is_signature(validators.public_key(index), Tag.VOTE, content, signature):
+                return "a forged signature"
+        return ""
+
+    def _judge_view(self, certificate: Certificate) -> None:
+        """No view is final and nullified, and no two blocks of a view are certified."""
+        place = (certificate.vote.epoch, certificate.vote.view)
+        held = self._certified.setdefault(place, {})
+        held.setdefault(certificate.kind, certificate.block_id)
+        blocks = {block for kind, block in held.items() if kind is not VoteKind.NULLIFY}
+        blocks |= set() if certificate.block_id is None else {certificate.block_id}
+        if len(blocks) > 1:
+            self.violated("view", f"two blocks are certified in view {place}")
+        if VoteKind.NULLIFY in held and VoteKind.FINALIZE in held:
+            self.violated("view", f"view {place} is final and nullified")
+
+    def _key_of(self, epoch: int, index: int) -> bytes:
+        validators = self._sets.get(epoch)
+        return b"" if validators is None or index >= len(validators) else validators.public_key(index)
+
+    # --- what clients were told -----------------------------------------------------------------------
+
+    def acknowledged(self, transaction_id: TxId, told: Told) -> None:
+        """A client was told that its transaction is final: everybody tells the same, for ever."""
+        if self.told.setdefault(transaction_id, told) != told:
+            self.violated("history", f"clients were told two things of {transaction_id.hex()}")
+
+    def judge_history(self, site: SimulatedSite) -> None:
+        """At the end each node holds every acknowledged transaction, where the client was told it stands."""
+        assert site.node is not None
+        for transaction_id, told in self.told.items():
+            if told_by(site.node, transaction_id) != told:
+                self.violated("history", f"{site.member.name} lost {transaction_id.hex()} at {told.height}")
+
+
+def told_by(node: RunningNode, transaction_id: TxId) -> Told | None:
+    """What a node answers about a transaction that is final; None where it is not, there."""
+    record = node.site.transaction(transaction_id)
+    if record is None or record.height is None or record.index is None or record.receipt is None:
+        return None
+    return Told(record.height, record.index, encode(record.receipt))

@@ -1,0 +1,285 @@
+"""One run of whole nodes: a network made from a plan, its faults, its recovery, and the verdict.
+
+Four phases: faults, until the planned time; recovery, until every site has committed PROGRESS_HEIGHTS more;
+then the clients fall silent and the chain has to settle; then it has to stay quiet. Afterwards every client
+asks again, and the chain is run again from genesis. A run ends where it first breaks a rule. One in which no
+fault hit anything or no client was answered has shown nothing, and fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from typing import Final
+
+from ledger.block import Header
+from ledger.consensus.messages import decode_message
+from ledger.errors import LedgerError
+from network.simulator.report import RunReport
+from network.simulator.whole.clients import Clients
+from network.simulator.whole.disk import Contents, founded
+from network.simulator.whole.founding import consortium_of
+from network.simulator.whole.havoc import Havoc
+from network.simulator.whole.judge import Judge
+from network.simulator.whole.loop import LoopOverrun, VirtualLoop
+from network.simulator.whole.scenario import Plan, plan_of
+from network.simulator.whole.site import Death, SimulatedSite
+from network.simulator.whole.wire import Wire
+from node.assemble import RunningNode
+from node.p2p.messages import CompactProposal, Consensus
+from node.p2p.messages import decode_message as decode_peer_message
+
+LOOK_SECONDS: Final = 0.1
+PROGRESS_HEIGHTS: Final = 5
+PROGRESS_SECONDS: Final = 40.0
+SETTLE_SECONDS: Final = 30.0
+QUIET_SECONDS: Final = 6.0  # more than one beacon, far less than a heartbeat
+QUIET_BLOCKS_MAX: Final = 2
+# Where a finalization takes longer than the first delay, leaders help each block with an empty one above it.
+QUIET_BLOCKS_FAR_MAX: Final = 5
+HELD_PER_NODE_MAX: Final = 500  # transactions, bodies, messages and records that a node keeps, for each site
+BUGS: Final = (AssertionError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
+
+
+def run_whole(seed: int, nodes: int, scenario: str) -> RunReport:
+    """Run one seed of a scenario of whole nodes.
+
+    Raises:
+        LedgerError: `sim.unknown_scenario`, `sim.nodes`.
+    """
+    return WholeLaboratory(plan_of(seed, nodes, scenario)).run()
+
+
+class WholeLaboratory:
+    """One network of whole nodes under one plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._faults: Counter[str] = Counter()
+        self._consortium = consortium_of(plan.stakes)
+        self._loop = VirtualLoop()
+        self.judge = Judge(self._consortium.genesis)
+        self._is_over = False
+        self._recovery_ms = 0
+        self._most_remembered = 0
+
+    def run(self) -> RunReport:
+        """Run the plan to its end; answer what came of it."""
+        with quiet_logs():
+            try:
+                self._loop.run(self._main())
+            except LoopOverrun as overrun:
+                self.judge.violated("overrun", str(overrun))
+            except BUGS as bug:  # a bug of the code under test is a finding with a seed
+                self.judge.violated("bug", _shown(bug))
+        for problem in self._loop.problems[:3]:
+            self.judge.violated("bug", _shown(problem))
+        return self._report()
+
+    async def _main(self) -> None:
+        plan, consortium, loop = self._plan, self._consortium, self._loop
+        self._wire = Wire(loop, plan.random("wire"), plan.links, self._heard, self._faults)
+        self._sites = [
+            SimulatedSite(
+                loop, self._wire, consortium.genesis, member, index, plan.random(f"site {index}"), self
+            )
+            for index, member in enumerate(consortium.members)
+        ]
+        self._havoc = Havoc(loop, plan.random("havoc"), self._wire, self._sites, self.judge, self._faults)
+        self._clients = Clients(
+            loop, plan.random("clients"), consortium.genesis, consortium.people, self._sites, self.judge,
+            plan.transaction_every_ms,
+        )  # fmt: skip
+        for site in self._sites:
+            loop.call_later(plan.random("start").uniform(0, 0.2), site.start)
+        incidents = [loop.create_task(self._havoc.run(incident)) for incident in plan.incidents]
+        everybody = loop.create_task(self._clients.run())
+        await self._phases(incidents)
+        everybody.cancel()
+        self._is_over = True
+        if not self.judge.violations:
+            self._judge_end()
+
+    async def _phases(self, incidents: list[asyncio.Task[None]]) -> None:
+        await self._pass(self._plan.faults_end_ms / 1000, lambda: False)
+        for incident in incidents:
+            await incident
+        await self._recover()
+        self._clients.is_silent = True
+        if not await self._pass(SETTLE_SECONDS, self._is_settled):
+            self.judge.violated("progress", f"not settled: {self._standing()}")
+        before = self._highest
+        await self._pass(QUIET_SECONDS, lambda: False)
+        limit = QUIET_BLOCKS_FAR_MAX if self._plan.distance == "far" else QUIET_BLOCKS_MAX
+        if self._highest > before + limit:
+            self.judge.violated("quiet", f"{self._highest - before} blocks with nothing to say")
+
+    async def _recover(self) -> None:
+        """After the last fault every site commits so many more heights, and signs again, in bounded time."""
+        goal, began_ms = self._highest + PROGRESS_HEIGHTS, self._loop.now_ms
+        is_there = await self._pass(
+            PROGRESS_SECONDS, lambda: all(_takes_part(site) and site.height >= goal for site in self._sites)
+        )
+        self._recovery_ms = self._loop.now_ms - began_ms
+        if not is_there:
+            self.judge.violated("progress", f"goal {goal} not reached after the faults: {self._standing()}")
+
+    async def _pass(self, seconds: float, is_done: Callable[[], bool]) -> bool:
+        """Let time pass until something is done, or a rule is broken; False if it was not done in time."""
+        end = self._loop.time() + seconds
+        while self._loop.time() < end and not self.judge.violations:
+            if is_done():
+                return True
+            await asyncio.sleep(LOOK_SECONDS)
+            self._look()
+        return bool(self.judge.violations) or is_done()
+
+    def _look(self) -> None:
+        """What a node keeps in memory is bounded."""
+        for site in self._sites:
+            if site.is_up and site.node is not None:
+                held = sum(site.node.held().values())
+                self._most_remembered = max(self._most_remembered, held)
+                if held > HELD_PER_NODE_MAX * len(self._sites):
+                    self.judge.violated("memory", f"{site.member.name} holds {site.node.held()}")
+
+    @property
+    def _highest(self) -> int:
+        return max(site.height for site in self._sites)
+
+    def _is_settled(self) -> bool:
+        nodes = [site.node for site in self._sites if site.is_up and site.node is not None]
+        heads = {node.site.head() for node in nodes}
+        return (
+            len(nodes) == len(self._sites)
+            and len(heads) == 1
+            and not any(node.site.status().pending_transactions for node in nodes)
+        )
+
+    def _standing(self) -> str:
+        return "; ".join(
+            f"{site.member.name} {'up' if site.is_up else 'down'} at {site.height}"
+            + (f", waiting {status.pending_transactions}, {status.reason or 'votes'}" if status else "")
+            for site in self._sites
+            for status in [site.node.site.status() if site.is_up and site.node is not None else None]
+        )
+
+    def _judge_end(self) -> None:
+        """All the same everywhere, nothing lost, and genesis leads to the same state."""
+        for site in self._sites:
+            assert site.node is not None
+            self.judge.judge_history(site)
+        states = [site.contents.state for site in self._sites]
+        if any(state != states[0] for state in states):
+            self.judge.violated("roots", "the state databases differ")
+        self._judge_again(self._sites[0])
+
+    def _judge_again(self, site: SimulatedSite) -> None:
+        """A node that has the blocks and no state runs them again, to the same state."""
+        head = None if site.node is None else site.node.site.head()
+        fresh = founded(self._consortium.genesis, None, site.generation, bytes(16))
+        site.die(Death.KILLED, "end")
+        live, site.contents = site.contents, Contents(fresh.files, site.contents.blocks, fresh.state)
+        site.start()
+        if site.node is None or site.node.site.head() != head or site.contents.state != live.state:
+            self.judge.violated("roots", "run again from genesis, the chain leads to another state")
+
+    # --- what is heard -------------------------------------------------------------------
+
+    def _heard(self, sender: int, receiver: int, frame: bytes) -> None:
+        self._loop.note(b"frame", bytes([sender, receiver]), frame)
+        site = self._sites[sender]
+        self.judge.counted(site, len(self._sites) - 1, self._loop.now_ms)
+        try:
+            message = decode_peer_message(frame[1:])
+            if isinstance(message, Consensus | CompactProposal):
+                self.judge.sent(site, decode_message(message.payload))
+        except LedgerError:
+            pass  # a piece of a longer message, or of a handshake
+
+    def started(self, site: SimulatedSite, node: RunningNode) -> None:
+        """A node begins."""
+        self._loop.note(b"started", bytes([site.index]))
+        self.judge.started(site, node)
+
+    def committed(self, site: SimulatedSite, node: RunningNode, header: Header) -> None:
+        """A block became final."""
+        self._loop.note(b"committed", bytes([site.index]), header.state_root)
+        self.judge.committed(site, node, header)
+
+    def died(self, site: SimulatedSite, why: str) -> None:
+        """A process has ended."""
+        self._loop.note(b"died", bytes([site.index]), why.encode())
+        if not self._is_over:
+            self._faults[why.partition(":")[0]] += 1
+            self._havoc.bring_back(site)
+
+    def refused(self, site: SimulatedSite, problem: Exception) -> None:
+        """A node does not start, or ended itself."""
+        self._loop.note(b"refused", bytes([site.index]), str(problem).encode())
+        self._havoc.refused(site, problem)
+
+    def misused(self, site: SimulatedSite, what: str) -> None:
+        """A process went on with a disk that had failed."""
+        self.judge.violated("poison", f"{site.member.name}: {what}")
+
+    # --- the result ---------------------------------------------------------------------------
+
+    def _report(self) -> RunReport:
+        plan = self._plan
+        self._judge_emptiness()
+        return RunReport(
+            seed=plan.seed,
+            scenario=plan.scenario.name,
+            stakes=plan.stakes,
+            adversaries=(),
+            heights=tuple(site.height for site in self._sites),
+            faults=dict(sorted(self._faults.items())),
+            lies={},
+            violations=tuple(self.judge.violations),
+            virtual_ms=self._loop.now_ms,
+            recovery_ms=self._recovery_ms,
+            steps=self._loop.callbacks,
+            messages=self._wire.frames,
+            busiest_window=self.judge.busiest,
+            most_remembered=self._most_remembered,
+            trace_hash=self._loop.trace_hash,
+        )
+
+    def _judge_emptiness(self) -> None:
+        if not self.judge.told:
+            self.judge.violated("empty", "no client was told that its transaction is final")
+        if self._plan.scenario.families and not self._faults:
+            self.judge.violated("empty", "no fault hit anything")
+
+
+def _takes_part(site: SimulatedSite) -> bool:
+    return site.is_up and site.node is not None and site.node.site.status().is_voting
+
+
+@contextmanager
+def quiet_logs() -> Iterator[None]:
+    """What the nodes of a run log goes nowhere."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _shown(bug: BaseException | str) -> str:
+    """What went wrong, and in which line."""
+    if isinstance(bug, str):
+        return bug
+    trace = bug.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = (
+        "" if trace is None else f" ({PurePath(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno})"
+    )
+    return f"{type(bug).__name__}: {bug}{place}"
