@@ -111,6 +111,7 @@ class Evidence(Answer, frozen=True):
     validator: int
     node: str
     public_key: str
+    is_reported: bool
     bytes: str
 
 

@@ -41,6 +41,7 @@ from node.p2p.identity import NodeIdentity
 from node.p2p.network import Network
 from node.p2p.transport import Transport
 from node.pace import Pace
+from node.reporting import Reporter
 from node.resume import finalization_of_head, recover
 from node.site import Site
 from node.store.journal import Journal
@@ -157,6 +158,16 @@ class RunningNode:
         )
         exchange.join(self._network, self._driver, self._catch_up)
         self.site = Site(own, self._executor, exchange, keys.gateway)
+        self._reporter = Reporter(
+            exchange.evidence.held,
+            lambda: self._executor.committed,
+            keys.gateway,
+            lambda: self.site.name,
+            exchange.intake.submit,
+            exchange.tell_evidence,
+            world.clock,
+            world.random,
+        )
         self._work: list[asyncio.Task[Any]] = []
 
     async def start(self) -> None:
@@ -179,6 +190,7 @@ class RunningNode:
             "intake": self._exchange.intake.run(),
             "gossip": self._exchange.run_gossip(),
             "evidence": self._exchange.evidence.run(),
+            "reports": self._reporter.run(),
             "catch-up": self._catch_up.run(),
             "network": self._network.wait(),
             **beside,

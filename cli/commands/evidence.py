@@ -45,11 +45,14 @@ def list_(session: Session) -> None:
         page = session.client.get(path, EvidencePage)
         found += page.evidence
         path = page.next
-    rows = [(each.epoch, each.view, each.node, each.offence, each.id) for each in found]
+    rows = [
+        (each.epoch, each.view, each.node, each.offence, "yes" if each.is_reported else "not yet", each.id)
+        for each in found
+    ]
     session.output.data(
         {"evidence": msgspec.to_builtins(found)},
         lambda: (
-            session.output.table(("epoch", "view", "node", "offence", "evidence"), rows)
+            session.output.table(("epoch", "view", "node", "offence", "slashed", "evidence"), rows)
             if rows
             else "no evidence: nobody is known to have signed against the rules"
         ),
@@ -90,6 +93,7 @@ def show(session: Session, identifier: str) -> None:
             ("epoch, view", f"{found.epoch}, {found.view}"),
             ("offence", f"it {WORDS.get(found.offence, found.offence)}"),
             *((f"statement {number}", _told(each)) for number, each in enumerate(said, 1)),
+            ("slashed", "yes" if found.is_reported else "not yet"),
             (
                 "signatures",
                 "verified here" if key else "not verified: the validators of this epoch are not kept",

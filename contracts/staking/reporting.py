@@ -18,12 +18,21 @@ from contracts.staking.records import BONDS, OFFENCES, Offences, Unbonding, burn
 from ledger.codec import Canonical
 from ledger.epoch import epoch_in_force, parameters_in_force, validators_of
 from ledger.errors import LedgerError
-from ledger.evidence import EVIDENCE_BYTES_MAX, accused, check_evidence, decode_evidence, evidence_id
+from ledger.evidence import (
+    EVIDENCE_BYTES_MAX,
+    Evidence,
+    accused,
+    check_evidence,
+    decode_evidence,
+    evidence_id,
+)
 from ledger.members import Role
 from ledger.state import Overlay, StateView
 from ledger.transition import Call, Outcome
 from ledger.types import Epoch
 from ledger.validators import ValidatorSet
+
+METHOD: Final = "report"
 
 
 class Report(Canonical):
@@ -58,6 +67,16 @@ def report(call: Call, arguments: Report, state: Overlay) -> Outcome:
     OFFENCES.put(state, public_key, offences)
 
     return accepted(offences)
+
+
+def is_reported(state: StateView, evidence: Evidence) -> bool:
+    """Whether a report of this evidence would change nothing: its key was slashed for that epoch."""
+    place = accused(evidence)
+    validators = validators_of(state, place.epoch)
+    if validators is None or place.validator >= len(validators):
+        return False
+    known = OFFENCES.get(state, validators.public_key(place.validator))
+    return known is not None and place.epoch in known.epochs
 
 
 def _validators(state: StateView, epoch: Epoch) -> ValidatorSet:
@@ -102,4 +121,4 @@ def _with(state: StateView, epochs: tuple[int, ...], epoch: Epoch) -> tuple[int,
     return tuple(sorted((*(each for each in epochs if each >= oldest), epoch)))
 
 
-METHODS: Final = (Method(CONTRACT, "report", Report, (Role.ADMIN, Role.OPERATOR, Role.GATEWAY), report),)
+METHODS: Final = (Method(CONTRACT, METHOD, Report, (Role.ADMIN, Role.OPERATOR, Role.GATEWAY), report),)

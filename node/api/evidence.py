@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import web
 
+from contracts.staking.reporting import is_reported
 from ledger.errors import LedgerError
 from ledger.evidence import Evidence, accused, encode_evidence, evidence_id, offence
 from ledger.types import HEIGHT_MAX, VALIDATORS_MAX
@@ -87,6 +88,7 @@ def _model(api: Api, held: Evidence) -> EvidenceModel:
         validator=place.validator,
         node="" if culprit is None else culprit.node,
         public_key="" if culprit is None else culprit.public_key.hex(),
+        is_reported=is_reported(api.service.state(), held),
         bytes=encode_evidence(held).hex(),
     )
 

@@ -328,6 +328,8 @@ class NodesModel(Model):
 class EvidenceModel(Model):
     """A validator that signed against the rules. `bytes` is the proof, in the one encoding.
 
+    `is_reported`: a final block holds it, and the validator was slashed for that epoch.
+
     `node` and `public_key` are empty where the validators of that epoch are no longer kept.
     """
 
@@ -338,6 +340,7 @@ class EvidenceModel(Model):
     validator: Count
     node: str
     public_key: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+    is_reported: bool
     bytes: Annotated[str, Field(pattern="^([0-9a-f]{2})+$")]
 
 
