@@ -140,7 +140,7 @@ class Repair:
         """Whether anything above the last finalized view is certified or voted, or a block is missing."""
         state = self._state
         final_view = state.certificates.final_view
-        has_voted = state.signer is not None and state.me is not None and bool(state.signer.votes())
+        has_voted = state.signer is not None and state.me is not None and state.signer.has_votes()
         return (
             has_voted
             or state.certificates.has_above(final_view)

@@ -197,6 +197,14 @@ class Signer:
         places = sorted(place for place in self._promises if place[0] == self._epoch and place > self._floor)
         return tuple(vote for place in places for vote in self._promises[place].votes())
 
+    def has_votes(self) -> bool:
+        """Whether there are any: cheaper than to gather them, for it is asked at every step."""
+        return any(
+            promises.votes()
+            for place, promises in self._promises.items()
+            if place[0] == self._epoch and place > self._floor
+        )
+
     def _remember_vote(self, signed: SignedVote) -> None:
         promises = self._promises_at(Epoch(signed.vote.epoch), View(signed.vote.view))
         match signed.vote.kind:

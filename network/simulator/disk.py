@@ -7,6 +7,7 @@ a seeded part: of the log a prefix of the batch, of a commit all or nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from random import Random
 
 from ledger.block import Block, block_id
@@ -33,14 +34,34 @@ class Batch:
     commits: tuple[Committed, ...] = ()
 
 
+class DiskFailure(Exception):
+    """A write was refused."""
+
+
+class Remains(Enum):
+    """What a crash may leave of an unsynced batch."""
+
+    ANY = "any"
+    PART = "part"  # never all of it
+    NOTHING = "nothing"
+
+
 @dataclass(slots=True)
 class Disk:
-    """What one node finds when it starts again."""
+    """What one node finds when it starts again. `refusals_left` writes are refused; `is_readable`: its
+    log makes sense."""
 
     committed: list[Committed]
     records: list[Record] = field(default_factory=list)
     bodies: dict[BlockId, Block] = field(default_factory=dict)
+    refusals_left: int = 0
+    refused: int = 0
+    is_readable: bool = True
     _cached: Batch | None = None
+
+    def copy(self) -> Disk:
+        """Everything that is durable on it."""
+        return Disk(list(self.committed), list(self.records), dict(self.bodies))
 
     @property
     def head(self) -> Committed:
@@ -48,8 +69,16 @@ class Disk:
         return self.committed[-1]
 
     def write(self, batch: Batch) -> None:
-        """Hand a batch to the cache; nothing of it is safe yet."""
+        """Hand a batch to the cache; nothing of it is safe yet.
+
+        Raises:
+            DiskFailure: the disk takes no more.
+        """
         assert self._cached is None, "one write at a time"
+        if self.refusals_left:
+            self.refusals_left -= 1
+            self.refused += 1
+            raise DiskFailure
         self._cached = batch
 
     def sync(self) -> None:
@@ -58,12 +87,14 @@ class Disk:
         self._keep(self._cached)
         self._cached = None
 
-    def crash(self, random: Random) -> bool:
+    def crash(self, random: Random, remains: Remains = Remains.ANY) -> bool:
         """Lose what was not synced, but for a seeded part. Whether anything was lost."""
         batch, self._cached = self._cached, None
         if batch is None:
             return False
-        kept = random.randint(0, len(batch.records))
+        if remains is Remains.NOTHING:
+            return True
+        kept = random.randint(0, max(0, len(batch.records) - (remains is Remains.PART)))
         bodies = batch.bodies if kept or random.random() < 0.5 else ()
         commits = batch.commits if random.random() < 0.25 else ()
         self._keep(Batch(batch.records[:kept], bodies, commits))

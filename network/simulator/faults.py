@@ -14,11 +14,19 @@ from random import Random
 from typing import Final
 
 from network.simulator.node import CrashPoint
+from network.simulator.sieve import Mute, ViewCuts
 from network.simulator.wire import Weather
 
 INCIDENTS_MIN: Final = 3
 INCIDENTS_MAX: Final = 7
 LASTS_MS_MIN: Final = 300
+RANDOM_POINTS: Final = (
+    CrashPoint.NOW,
+    CrashPoint.BEFORE_SYNC,
+    CrashPoint.AFTER_SYNC,
+    CrashPoint.BEFORE_COMMIT,
+    CrashPoint.AFTER_FIRST_SEND,
+)
 LASTS_SHARE_MAX: Final = 2  # an incident lasts up to this part of the fault phase: a half
 
 
@@ -47,11 +55,77 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Flap:
+    """Links, each a (sender, receiver), work and do not, in turn, so many milliseconds each."""
+
+    links: tuple[tuple[int, int], ...]
+    period_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clog:
+    """Links, each a (sender, receiver), keep everything for a while; then all of it comes at once."""
+
+    links: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """Links, each a (sender, receiver), lose so many thousandths of what they carry."""
+
+    links: tuple[tuple[int, int], ...]
+    loss: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sift:
+    """Some statements get lost for a while, by what they say."""
+
+    name: str
+    sieve: Mute | ViewCuts
+
+
+@dataclass(frozen=True, slots=True)
 class Crash:
-    """Nodes die, at this point of their next write to the disk, and return after a while."""
+    """Nodes die, at this point of their next write to the disk, and return after a while. One that does
+    not come to that point is killed where it stands when patience ends."""
 
     nodes: tuple[int, ...]
     point: CrashPoint
+    patience_ms: int = 1_500
+
+
+class DiskTrouble(Enum):
+    """How a disk fails a node."""
+
+    FAILING = "failed write"  # the next write is refused: the node stops, and is started again
+    FULL = "full disk"  # every write is refused: the node stops as often as it is started
+    CORRUPT = "corrupt log"  # the log is unreadable: no start until an operator puts it away
+
+
+@dataclass(frozen=True, slots=True)
+class BadDisk:
+    """A node's disk is in trouble until a time."""
+
+    node: int
+    trouble: DiskTrouble
+
+
+class Origin(Enum):
+    """Where the disk comes from that a node is restarted with."""
+
+    OLDER_HOME = "older disk"  # a copy of it all from the beginning of the incident, on another host
+    OLDER_LOG = "older log"  # the log alone
+    OTHER_NODE = "other's disk"
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """At the end of the incident a node is killed and started again with another disk."""
+
+    node: int
+    origin: Origin
+    donor: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +144,16 @@ class ClockJump:
     ahead_ms: int
 
 
+What = Storm | Cut | Flap | Clog | Leak | Sift | Crash | SlowDisk | BadDisk | Swap | ClockJump
+
+
 @dataclass(frozen=True, slots=True)
 class Incident:
     """Something that goes wrong between two times of the run."""
 
     at_ms: int
     until_ms: int
-    what: Storm | Cut | Crash | SlowDisk | ClockJump
+    what: What
 
 
 def draw_incidents(
@@ -107,7 +184,7 @@ def _draw(
         case Family.PARTITION:
             return Cut(tuple(_draw_cut(random, nodes)))
         case Family.CRASH:
-            return Crash(_draw_victims(random, honest), random.choice(list(CrashPoint)))
+            return Crash(_draw_victims(random, honest), random.choice(RANDOM_POINTS))
         case Family.DISK:
             return SlowDisk(random.choice(honest), random.choice((50, 400, 2_000)))
         case Family.CLOCK:

@@ -18,7 +18,7 @@ from typing import Final
 from ledger.block import block_id
 from ledger.codec import encode
 from ledger.consensus.epochs import Epochs
-from ledger.consensus.events import Effect, EpochBegun, Input, Persist
+from ledger.consensus.events import Effect, Entered, EpochBegun, Input, Persist
 from ledger.consensus.signer import Signer, first_record
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.consensus.verdicts import SignatureCache
@@ -34,25 +34,36 @@ from network.simulator.disk import Disk, base_of
 from network.simulator.havoc import Havoc
 from network.simulator.lying_node import LyingNode
 from network.simulator.mail import Mail
-from network.simulator.node import GENERATION, SimulatedNode, Surroundings
+from network.simulator.node import GENERATION, CrashPoint, SimulatedNode, Surroundings
 from network.simulator.oracle import Oracle
 from network.simulator.report import RunReport
 from network.simulator.scenario import Plan, plan_of, scenario_of
 from network.simulator.scheduler import Scheduler, SchedulerOverrun
+from network.simulator.twin_watch import TwinWatch
 from network.simulator.wire import Wire
 
 PROGRESS_HEIGHTS: Final = 5
-PROGRESS_MS_MAX: Final = 40_000  # less than one view at the longest delay; three times what was ever seen
 SETTLE_MS_MAX: Final = 30_000
 ALWAYS: Final = "reorder"  # even a good wire lets mail overtake: that alone is no fault
 REST_PERCENT: Final = 60  # of the fault phase: when the clients of a plan with rest fall silent
 QUIET_MS: Final = 6_000  # more than one beacon, far less than a heartbeat
+EVENTS_MAX: Final = 400_000  # a run that needs more is spinning; a large seed takes about 30,000
+EVENTS_PER_MS: Final = 1  # more for those whose faults last an hour
+WAITING_MAX: Final = 48  # a node whose mempool is full turns clients away: three blocks' worth
+DELAY_CAP_MS: Final = 15_000  # what genesis fixes as the longest delay
+VIEW_SLACK_MS: Final = 5_000  # for votes and certificates on their way
 LOOK_MS: Final = 500  # how often memory is measured
 ARCHIVE_VIEWS: Final = 48
+COUNTED_POINTS: Final = (CrashPoint.LOST, CrashPoint.AFTER_VOTE, CrashPoint.AFTER_NULLIFY)
 
 # What a machine may remember for each validator: votes, certificates, rounds, blocks and records above the
 # last final view. A fault phase of seconds holds few views; three times what was ever seen.
 REMEMBERED_PER_NODE_MAX: Final = 45
+# Where an outage leaves more views than this above the last final one, each of them may keep three votes of
+# each validator, and certificates, a round, a block and records of its own. That ends with the outage.
+UNSETTLED_VIEWS: Final = 8
+VOTES_PER_VIEW: Final = 3
+KEPT_PER_VIEW: Final = 12
 
 
 @cache
@@ -102,11 +113,11 @@ class Laboratory:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._scheduler = Scheduler()
+        self._scheduler = Scheduler(EVENTS_MAX + plan.faults_end_ms * EVENTS_PER_MS)
         self._faults: Counter[str] = Counter()
-        self._wire = Wire(self._scheduler, self._random("wire"), plan.weather, self._faults)
+        self._wire = Wire(self._scheduler, self._random("wire"), plan.weather, self._faults, plan.distances)
         self._validators = validators_of(plan.stakes)
-        self._chain_id = ChainId(digest(b"simulated chain", bytes([plan.seed % 8])))
+        self._chain_id = ChainId(digest(b"simulated chain", bytes([plan.chain])))
         self._base = base_block(self._chain_id)
         self.oracle = Oracle(self._validators, self._chain_id, plan.honest, block_id(self._base.header))
         self._around = Surroundings(
@@ -118,13 +129,20 @@ class Laboratory:
             stepped=self._note_step,
             nodes=len(plan.stakes),
         )
-        self.nodes = [self._make_node(index) for index in range(len(plan.stakes))]
+        self._twin_watch = TwinWatch()
+        # Where each validator is plugged in: in one place, or with a key that runs twice in two.
+        holders = (*range(len(plan.stakes)), *plan.twins)
+        self.nodes = [self._make_node(index, place) for place, index in enumerate(holders)]
+        self._places = {
+            index: [place for place, holder in enumerate(holders) if holder == index] for index in holders
+        }
         self._verdicts = SignatureCache()
         self._clients = self._random("clients")
         self._are_clients_silent = False
         self._transactions = 0
         self._most_remembered = 0
         self._recovery_ms = 0
+        self._entered_ms: dict[int, tuple[int, ...]] = {}  # the last two views of each place
 
     @property
     def honest(self) -> list[SimulatedNode]:
@@ -142,12 +160,14 @@ class Laboratory:
         # A signature is as valid here as there: computed once a run, not once a node.
         return Epochs(self._chain_id, begun, signer, self._verdicts)
 
-    def _make_node(self, index: int) -> SimulatedNode:
+    def _make_node(self, index: int, place: int) -> SimulatedNode:
         keys = keys_of(len(self._plan.stakes))
         disk = Disk(
             [base_of(self._base)], [first_record(self._chain_id, keys[index].public, GENERATION, EPOCH)]
         )
-        random = self._random(f"node {index}")
+        random = self._random(f"node {place}")
+        if index in self._plan.twins:
+            return SimulatedNode(self._around, index, disk, random, self._twin_watch, place)
         lies = {liar.index: liar.lie for liar in self._plan.liars}
         if index not in lies:
             return SimulatedNode(self._around, index, disk, random, self.oracle)
@@ -182,6 +202,8 @@ class Laboratory:
         if plan.has_rest:
             scheduler.at(plan.faults_end_ms * REST_PERCENT // 100, self._silence)
         self._pass(plan.faults_end_ms, lambda: False)
+        if plan.scenario.is_capped:
+            self._judge_cap()
         if plan.has_rest:
             self._settle()
             self._are_clients_silent = False
@@ -201,9 +223,10 @@ class Laboratory:
 
     def _recover(self) -> None:
         """After the last fault every honest node must commit so many more heights in bounded time."""
+        plan = self._plan
         goal = max(node.height for node in self.honest) + PROGRESS_HEIGHTS
         began_ms = self._scheduler.now_ms
-        end_ms = began_ms + PROGRESS_MS_MAX
+        end_ms = began_ms + plan.scenario.recovery_ms_max
         is_there = self._pass(end_ms, lambda: all(node.height >= goal for node in self.honest))
         self._recovery_ms = self._scheduler.now_ms - began_ms
         if is_there:
@@ -213,8 +236,16 @@ class Laboratory:
         else:
             heights = [node.height for node in self.nodes]
             self.oracle.violated(
-                "progress", f"heights {heights} {PROGRESS_MS_MAX} ms after the last fault, goal {goal}"
+                "progress", f"heights {heights} {self._recovery_ms} ms after the last fault, goal {goal}"
             )
+
+    def _judge_cap(self) -> None:
+        """After so long each view lasts as long as a view may, and no longer: from 2 to 3 times the cap."""
+        for node in self.honest:
+            first_ms, second_ms = self._entered_ms[node.place]
+            lasted_ms = second_ms - first_ms
+            if not 2 * DELAY_CAP_MS <= lasted_ms <= 3 * DELAY_CAP_MS + VIEW_SLACK_MS:
+                self.oracle.violated("cap", f"the last view of node {node.index} took {lasted_ms} ms")
 
     def _settle(self) -> None:
         """With silent clients all honest nodes agree on one head with nothing waiting, and rest there."""
@@ -241,18 +272,22 @@ class Laboratory:
         """A client hands a transaction to some node that is up."""
         self._scheduler.later(self._plan.transaction_every_ms, self._submit)
         up = [node for node in self.honest if node.is_up]
-        if up and not self._are_clients_silent:
+        if not up or self._are_clients_silent:
+            return
+        node = self._clients.choice(up)
+        if len(node.chain.waiting) < WAITING_MAX:
             self._transactions += 1
-            transaction = digest(b"transaction", self._transactions.to_bytes(8, "big"))[:16]
-            self._clients.choice(up).submit(transaction)
+            node.submit(digest(b"transaction", self._transactions.to_bytes(8, "big"))[:16])
 
     def _carry(self, sender: int, receiver: int, mail: Mail) -> None:
+        """From a place to a validator, wherever that is plugged in."""
         self._scheduler.note(b"%d>%d " % (sender, receiver) + mail.trace())
-        self._wire.carry(sender, receiver, mail, self._deliver)
+        for place in self._places[receiver]:
+            self._wire.carry(sender, place, mail, self._deliver)
 
     def _deliver(self, sender: int, receiver: int, mail: Mail) -> None:
         self._scheduler.note(b"%d<%d" % (receiver, sender))
-        self.nodes[receiver].deliver(sender, mail)
+        self.nodes[receiver].deliver(self.nodes[sender].index, mail)
 
     def _note_step(self, place: int, event: Input, effects: Sequence[Effect]) -> None:
         """What a machine was told and did; the mail itself is noted on the wire."""
@@ -261,10 +296,14 @@ class Laboratory:
         for effect in effects:
             if isinstance(effect, Persist):
                 self._scheduler.note(encode(effect.records))
+            elif isinstance(effect, Entered):
+                self._entered_ms[place] = (*self._entered_ms.get(place, ()), self._scheduler.now_ms)[-2:]
 
-    def _note_crash(self, place: int, is_torn: bool) -> None:
-        self._scheduler.note(b"crash %d %d" % (place, is_torn))
+    def _note_crash(self, place: int, point: CrashPoint, is_torn: bool) -> None:
+        self._scheduler.note(f"crash {place} {point.value} {is_torn}".encode())
         self._faults["crash"] += 1
+        if point in COUNTED_POINTS:
+            self._faults[point.value] += 1
         if is_torn:
             self._faults["torn write"] += 1
 
@@ -278,7 +317,10 @@ class Laboratory:
             kept = (state.tally, state.blocks.all(), above, state.rounds, node.disk.records)
             remembered = sum(len(each) for each in kept)
             foreseen = FORESEEN_MAX * sum(liar.lie == "flooder" for liar in self._plan.liars)
-            limit = REMEMBERED_PER_NODE_MAX * len(self.nodes) + foreseen
+            unsettled = max(0, state.distance - UNSETTLED_VIEWS) * (
+                VOTES_PER_VIEW * len(self.nodes) + KEPT_PER_VIEW
+            )
+            limit = REMEMBERED_PER_NODE_MAX * len(self.nodes) + foreseen + unsettled
             if remembered > limit >= self._most_remembered:
                 self.oracle.violated("memory", f"node {node.index} remembers {remembered} things")
             self._most_remembered = max(self._most_remembered, remembered)
@@ -290,9 +332,13 @@ class Laboratory:
         self.oracle.judge_lineage()
         if not any(node.height for node in self.honest):
             self.oracle.violated("empty", "nothing was committed")
+        scenario = self._plan.scenario
         hits = sum(count for fault, count in self._faults.items() if fault != ALWAYS)
-        if self._plan.scenario.families and not hits:
+        if (scenario.families or scenario.script) and not hits:
             self.oracle.violated("empty", "no fault hit anything")
+        for fault, floor in scenario.floors:
+            if self._faults[fault] < floor:
+                self.oracle.violated("empty", f"{self._faults[fault]} of {fault}, at least {floor} expected")
         lies = self._lies()
         for liar in self._plan.liars:
             if not lies[liar.lie]:
@@ -305,6 +351,8 @@ class Laboratory:
             node = self.nodes[liar.index]
             assert isinstance(node, LyingNode)
             lies[liar.lie] += node.adversary.lies
+        if self._plan.twins:
+            lies["twins"] = self._twin_watch.contradictions
         return lies
 
     def _report(self) -> RunReport:
@@ -315,7 +363,7 @@ class Laboratory:
             seed=plan.seed,
             scenario=plan.scenario.name,
             stakes=plan.stakes,
-            adversaries=tuple(liar.lie for liar in plan.liars),
+            adversaries=(*(liar.lie for liar in plan.liars), *("twins" for _ in plan.twins)),
             heights=tuple(node.height for node in self.nodes),
             faults=dict(sorted(self._faults.items())),
             lies=dict(sorted(self._lies().items())),

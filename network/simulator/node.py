@@ -51,12 +51,13 @@ from ledger.consensus.events import (
     WakeAt,
 )
 from ledger.consensus.messages import Message, ProposalMessage
+from ledger.consensus.records import OwnVote
 from ledger.errors import LedgerError
 from ledger.types import BlockId, TimeMs
 from ledger.validators import ValidatorSet
-from ledger.vote import Certificate, verify_certificate
+from ledger.vote import Certificate, VoteKind, verify_certificate
 from network.simulator.chain import WALL_START_MS, Chain, is_body_of
-from network.simulator.disk import Batch, Committed, Disk
+from network.simulator.disk import Batch, Committed, Disk, DiskFailure, Remains
 from network.simulator.mail import BodyReply, BodyRequest, ChainReply, ChainRequest, Gossip, Mail, Statement
 from network.simulator.scheduler import Scheduler
 
@@ -76,6 +77,35 @@ class CrashPoint(Enum):
     AFTER_SYNC = "after sync"
     BEFORE_COMMIT = "before commit"
     AFTER_FIRST_SEND = "after first send"
+    TORN = "torn write"  # a part of the batch at most, never all of it
+    LOST = "lost write"  # nothing of the batch
+    AFTER_VOTE = "after vote"  # a vote of its own is durable and has not left
+    AFTER_NULLIFY = "after nullify"  # and it is to nullify
+
+
+BEFORE_SYNC_POINTS: Final = (
+    CrashPoint.BEFORE_SYNC,
+    CrashPoint.BEFORE_COMMIT,
+    CrashPoint.TORN,
+    CrashPoint.LOST,
+)
+AFTER_SYNC_POINTS: Final = (CrashPoint.AFTER_SYNC, CrashPoint.AFTER_VOTE, CrashPoint.AFTER_NULLIFY)
+
+
+def is_at(point: CrashPoint, batch: Batch) -> bool:
+    """Whether a write is the one at which a node is doomed to die."""
+    votes = [record.signed.vote.kind for record in batch.records if isinstance(record, OwnVote)]
+    match point:
+        case CrashPoint.BEFORE_COMMIT:
+            return bool(batch.commits)
+        case CrashPoint.TORN | CrashPoint.LOST:
+            return bool(batch.records)
+        case CrashPoint.AFTER_VOTE:
+            return bool(votes)
+        case CrashPoint.AFTER_NULLIFY:
+            return VoteKind.NULLIFY in votes
+        case _:
+            return True
 
 
 class Audience(Protocol):
@@ -83,6 +113,9 @@ class Audience(Protocol):
 
     def started(self, index: int, disk: Disk) -> None:
         """A node starts from this disk."""
+
+    def restored(self, index: int, disk: Disk) -> None:
+        """A dead node got another disk: what it signed may not be in the record any more."""
 
     def persisted(self, index: int, effect: Persist) -> None:
         """Records became durable."""
@@ -112,7 +145,7 @@ class Surroundings:
     validators: ValidatorSet
     make_machine: Callable[[int, bytes], Epochs]
     carry: Callable[[int, int, Mail], None]
-    crashed: Callable[[int, bool], None]
+    crashed: Callable[[int, CrashPoint, bool], None]
     stepped: Callable[[int, Input, Sequence[Effect]], None]
     nodes: int
 
@@ -179,7 +212,7 @@ class SimulatedNode:
         self.feed(Started(self.wall_ms, head.block.header, head.finalization, tuple(self.disk.records)))
         self._later(self._random.randint(1, GOSSIP_MS), self._gossip_again)
 
-    def crash(self) -> None:
+    def crash(self, point: CrashPoint = CrashPoint.NOW) -> None:
         """Kill the process; the disk keeps what it kept."""
         self._life += 1
         self.machine, self.doom = None, None
@@ -188,7 +221,15 @@ class SimulatedNode:
         self._effects.clear()
         self._fetches.clear()
         self._sync = None
-        self._around.crashed(self.place, self.disk.crash(self._random))
+        remains = {CrashPoint.TORN: Remains.PART, CrashPoint.LOST: Remains.NOTHING}.get(point, Remains.ANY)
+        is_torn = self.disk.crash(self._random, remains)
+        self._around.crashed(self.place, point, is_torn)
+
+    def swap_disk(self, disk: Disk, generation: bytes) -> None:
+        """Put another disk into the dead node, as an operator may; and say so."""
+        assert not self.is_up
+        self.disk, self.generation = disk, generation
+        self._audience.restored(self.index, disk)
 
     def _later(self, delay_ms: int, action: Callable[[], None]) -> None:
         """Do something later, unless this process is dead by then."""
@@ -302,13 +343,16 @@ class SimulatedNode:
 
     def _write(self, batch: Batch, then: Callable[[], None]) -> None:
         """Write, wait for the sync, go on; a doomed node dies on the way."""
-        self.disk.write(batch)
-        if self.doom is CrashPoint.BEFORE_COMMIT and not batch.commits:
-            doom = None
-        else:
+        try:
+            self.disk.write(batch)
+        except DiskFailure:
+            self.crash()  # the first write that fails ends the process
+            return
+        doom = None
+        if self.doom is not None and is_at(self.doom, batch):
             doom, self.doom = self.doom, None
-        if doom in (CrashPoint.BEFORE_SYNC, CrashPoint.BEFORE_COMMIT):
-            self.crash()
+        if doom in BEFORE_SYNC_POINTS:
+            self.crash(doom)
             return
         self._is_writing = True
 
@@ -316,8 +360,8 @@ class SimulatedNode:
             self._is_writing = False
             self.disk.sync()
             then()
-            if doom is CrashPoint.AFTER_SYNC:
-                self.crash()
+            if doom in AFTER_SYNC_POINTS:
+                self.crash(doom)
                 return
             self._is_doomed_to_send = doom is CrashPoint.AFTER_FIRST_SEND
             self._turn()

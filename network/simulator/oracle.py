@@ -16,7 +16,14 @@ from ledger.block import Header, block_id
 from ledger.codec import encode
 from ledger.consensus.events import Evidence, Halt, Persist, Report
 from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
-from ledger.consensus.records import HeldCertificate, OwnProposal, OwnVote, Record, SignerFloor
+from ledger.consensus.records import (
+    HeldCertificate,
+    OwnProposal,
+    OwnVote,
+    Record,
+    SignerFloor,
+    record_position,
+)
 from ledger.crypto import Tag, is_signature
 from ledger.types import BlockId, ChainId, Epoch
 from ledger.validators import ValidatorSet, leader
@@ -59,6 +66,9 @@ class Oracle:
         self._known_good: dict[bytes, None] = {}
         self._signatures: dict[tuple[int, bytes, bytes], bool] = {}
         self._heights: dict[int, int] = dict.fromkeys(honest, 0)
+        self._signed_views: dict[int, int] = dict.fromkeys(honest, 0)
+        self._doubtful_views: dict[int, int] = {}
+        self._restored: dict[int, None] = {}
         self._transactions: dict[int, dict[bytes, None]] = {index: {} for index in honest}
         self._window: Counter[int] = Counter()
         self._window_began_ms = 0
@@ -73,6 +83,9 @@ class Oracle:
 
     def started(self, index: int, disk: Disk) -> None:
         """What ever left this node and is not settled must be in the record that it starts from."""
+        if index in self._restored:
+            self._restored.pop(index)
+            return
         floor = max((each.view for each in disk.records if isinstance(each, SignerFloor)), default=0)
         held = {encode(each.signed): None for each in disk.records if isinstance(each, OwnVote | OwnProposal)}
         for statement, view in self._durable[index].items():
@@ -86,17 +99,31 @@ class Oracle:
         if disk.head.block.header.height < self._heights[index]:
             self.violated("durable", f"node {index} lost final blocks above {disk.head.block.header.height}")
 
+    def restored(self, index: int, disk: Disk) -> None:
+        """From now on this node may not sign in any view up to the last that it ever signed in, for its
+        record does not say what it promised there. It commits again what the disk lacks."""
+        self._restored[index] = None
+        self._doubtful_views[index] = self._signed_views[index]
+        self._heights[index] = disk.head.block.header.height
+        self._durable[index].clear()
+        used = (each for entry in disk.committed for each in entry.block.transactions)
+        self._transactions[index] = dict.fromkeys(used)
+
     def persisted(self, index: int, effect: Persist) -> None:
         """Records became durable."""
         for record in effect.records:
+            if isinstance(record, OwnVote | OwnProposal):
+                self._judge_quarantine(index, record_position(record)[1])
             self._note_record(index, record)
 
     def _note_record(self, index: int, record: Record) -> None:
+        if isinstance(record, OwnVote | OwnProposal) and record.signed.validator == index:
+            self._signed_views[index] = max(self._signed_views[index], record_position(record)[1])
         match record:
-            case OwnVote(signed=vote):
+            case OwnVote(signed=vote) if vote.validator == index:
                 self._durable[index][encode(vote)] = vote.vote.view
                 self._judge_vote(index, vote)
-            case OwnProposal(signed=proposal):
+            case OwnProposal(signed=proposal) if proposal.validator == index:
                 self._durable[index][encode(proposal)] = proposal.proposal.view
                 self._judge_proposal(index, proposal)
             case HeldCertificate(certificate=certificate):
@@ -104,6 +131,10 @@ class Oracle:
                 self._hold(index, certificate)
             case _:
                 pass
+
+    def _judge_quarantine(self, index: int, view: int) -> None:
+        if view <= self._doubtful_views.get(index, 0):
+            self.violated("quarantine", f"node {index} signed in view {view} with a doubtful record")
 
     def _hold(self, index: int, certificate: Certificate) -> None:
         block = certificate.block_id
@@ -296,6 +327,9 @@ class Deaf:
     """The audience of a lying node: whatever it does is judged by what others make of it."""
 
     def started(self, index: int, disk: Disk) -> None:
+        """Not judged."""
+
+    def restored(self, index: int, disk: Disk) -> None:
         """Not judged."""
 
     def persisted(self, index: int, effect: Persist) -> None:

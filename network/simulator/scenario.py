@@ -7,11 +7,14 @@ stakes, who it is that lies, when what goes wrong, how far apart the validators 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from ledger.errors import LedgerError
 from network.simulator.faults import Family, Incident, draw_incidents
+from network.simulator.scripts import crashes, disks, repairs, twins, wires
+from network.simulator.scripts.course import NEAR, Course, Script, Stage
 from network.simulator.wire import Weather
 
 FAULTS_MS: Final = (6_000, 8_000, 20_000, 60_000)  # how long the fault phase may last
@@ -68,37 +71,116 @@ STAKES: Final = {
     10: ((1,) * 10, (5, 4, 4, 3, 3, 2, 2, 1, 1, 1), (4, 4, 4, 4, 3, 3, 2, 2, 2, 2)),
 }
 
-NEAR: Final = Weather(2, 20)
 APART: Final = Weather(60, 120)
 FAR: Final = Weather(520, 680)  # further apart than the first timers allow for
 
 
+PROGRESS_MS_MAX: Final = 40_000  # less than one view at the longest delay; three times what was ever seen
+# What a validator may say to each peer within 5 s, resends and answers together: 30 a second, twice and more
+# what the busiest honest seed needs.
+MESSAGES_PER_PEER_MAX: Final = 150
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What may go wrong. `lies` are the kinds of adversary the seed chooses from; none: all are honest.
-    `is_crowd`: as many adversaries as hold less than a third of the stake together, not one."""
+    """What may go wrong, and what must hold all the same.
+
+    `lies` are the kinds of adversary that the seed chooses from, `is_crowd`: as many as hold less than a
+    third of the stake together, not one; `has_twins`: that many keys run twice instead. `script` says
+    what goes wrong where the dice of `families` do not. `floors`: each fault by name, and how often it must
+    have hit at least. `is_equal`: all stakes are equal, for plots that count heads. After the last fault
+    every honest node makes progress within `recovery_ms_max`; `is_capped`: the timers must have come to
+    their cap before.
+    """
 
     name: str
     says: str
-    families: tuple[Family, ...]
-    lies: tuple[str, ...]
+    families: tuple[Family, ...] = ()
+    lies: tuple[str, ...] = ()
     is_crowd: bool = False
+    has_twins: bool = False
+    script: Script | None = None
+    floors: tuple[tuple[str, int], ...] = ()
+    is_equal: bool = False
+    recovery_ms_max: int = PROGRESS_MS_MAX
+    messages_per_peer_max: int = MESSAGES_PER_PEER_MAX
+    is_capped: bool = False
+    rarity: int = 1
+    sizes: tuple[int, ...] = (4, 7)
+
+
+def _scripted(script: Script, *floors: tuple[str, int], **more: Any) -> Scenario:
+    """A scenario that is named and described by its script."""
+    says = (script.__doc__ or "").partition(chr(10) + chr(10))[0]
+    return Scenario(
+        script.__name__.replace("_", "-"), " ".join(says.split()), script=script, floors=floors, **more
+    )
 
 
 _EVERY = tuple(Family)
-SCENARIOS: Final = {
-    each.name: each
-    for each in (
-        Scenario("mixed", "every family of faults and one adversary, its lie by seed", _EVERY, LIES),
-        Scenario("calm", "no faults, no adversary", (), ()),
-        Scenario("faults", "every family of faults, no adversary", _EVERY, ()),
-        Scenario("wire", "loss, duplicates, delay and cuts", (Family.WIRE, Family.PARTITION), ()),
-        Scenario("crash", "crashes and slow disks on a good wire", (Family.CRASH, Family.DISK), ()),
-        Scenario("traitors", "every family of faults and a crowd, its lies by seed", _EVERY, LIES, True),
-        Scenario("colluder", "every family of faults and a crowd of one will", _EVERY, ("colluder",), True),
-        *(Scenario(lie, f"every family of faults, and the {lie}", _EVERY, (lie,)) for lie in SINGLE_LIES),
-    )
-}
+_DRAWN: Final = (
+    Scenario("mixed", "every family of faults and one adversary, its lie by seed", _EVERY, LIES),
+    Scenario("calm", "no faults, no adversary"),
+    Scenario("faults", "every family of faults, no adversary", _EVERY),
+    Scenario("wire", "loss, duplicates, delay and cuts", (Family.WIRE, Family.PARTITION)),
+    Scenario("crash", "crashes and slow disks on a good wire", (Family.CRASH, Family.DISK)),
+    Scenario(
+        "traitors",
+        "every family of faults and a crowd, its lies by seed",
+        _EVERY,
+        LIES,
+        is_crowd=True,
+        sizes=(4, 7, 10),
+    ),
+    Scenario(
+        "colluder",
+        "every family of faults and a crowd of one will",
+        _EVERY,
+        ("colluder",),
+        is_crowd=True,
+        sizes=(4, 7, 10),
+    ),
+    *(Scenario(lie, f"every family of faults, and the {lie}", _EVERY, (lie,)) for lie in SINGLE_LIES),
+)
+_SCRIPTED: Final = (
+    _scripted(twins.twins, ("view partition", 1), has_twins=True, is_equal=True),
+    _scripted(wires.isolate_each, ("cut", 40)),
+    _scripted(wires.halves, ("cut", 40)),
+    _scripted(wires.ring, ("cut", 40)),
+    _scripted(wires.one_way_loss, ("loss", 40)),
+    _scripted(wires.flapping, ("cut", 40)),
+    _scripted(wires.rough, ("loss", 40), ("duplicate", 40), ("reorder", 40)),
+    _scripted(wires.clogged, ("clog", 20)),
+    _scripted(wires.wide_area, ("cut", 10), ("loss", 1)),
+    _scripted(crashes.crash_each, ("crash", 4)),
+    _scripted(crashes.crash_all, ("crash", 12)),
+    _scripted(crashes.crash_after_nullify, ("crash", 4), ("after nullify", 3)),
+    _scripted(crashes.vote_unsent, ("crash", 8), ("after vote", 4)),
+    _scripted(crashes.rolling_restarts, ("crash", 10)),
+    _scripted(crashes.skewed_clocks, ("clock", 3)),
+    _scripted(disks.torn_writes, ("torn write", 4)),
+    _scripted(disks.lost_writes, ("lost write", 4)),
+    _scripted(disks.failed_writes, ("failed write", 3)),
+    _scripted(disks.full_disk, ("full disk", 3)),
+    _scripted(disks.corrupt_log, ("corrupt log", 2)),
+    _scripted(disks.older_disk, is_equal=True),
+    _scripted(disks.other_disk, ("other's disk", 1), is_equal=True),
+    _scripted(repairs.split_certificates, ("lost notarize", 4), ("lost nullify", 4), is_equal=True),
+    _scripted(repairs.lone_holder, ("lost notarize", 4), ("cut", 4), is_equal=True),
+    _scripted(repairs.displaced_certificates, ("lost proposals", 20), ("cut", 100), is_equal=True, rarity=8),
+    _scripted(repairs.idle_lost_finalize, ("lost finalize", 4)),
+    _scripted(repairs.no_quorum, ("cut", 1_000), is_equal=True, rarity=20),
+    _scripted(
+        repairs.hour_of_nothing,
+        ("lost proposals", 1_000),
+        recovery_ms_max=30_000,
+        is_capped=True,
+        sizes=(4,),
+        rarity=40,
+    ),
+    _scripted(repairs.hour_alone, ("cut", 1_000), rarity=10),
+)
+SCENARIOS: Final = {each.name: each for each in (*_DRAWN, *_SCRIPTED)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +193,17 @@ class Liar:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is decided before a run begins. `liars` hold less than a third of the stake together;
-    `has_rest`: the clients fall silent before the faults end, until the network has repaired itself."""
+    """All that is decided before a run begins. `liars`, or the `twins` whose keys run in two places, hold
+    less than a third of the stake together. `has_rest`: the clients fall silent before the faults end, until
+    the network has repaired itself. `chain` picks the order of leaders; `distances` are the wire's."""
 
     seed: int
     scenario: Scenario
     stakes: tuple[int, ...]
     liars: tuple[Liar, ...]
+    twins: tuple[int, ...]
+    chain: int
+    distances: tuple[tuple[int, ...], ...]
     weather: Weather
     incidents: tuple[Incident, ...]
     faults_end_ms: int
@@ -127,7 +213,7 @@ class Plan:
     @property
     def honest(self) -> tuple[int, ...]:
         """The indices of all but the adversaries."""
-        lying = [liar.index for liar in self.liars]
+        lying = (*(liar.index for liar in self.liars), *self.twins)
         return tuple(index for index in range(len(self.stakes)) if index not in lying)
 
 
@@ -175,12 +261,37 @@ def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
     if not NODES_MIN <= nodes <= NODES_MAX:
         raise LedgerError("sim.nodes", f"{nodes} nodes, expected {NODES_MIN} to {NODES_MAX}")
     random = Random(f"{seed}/{nodes}/{scenario.name}/plan")
-    stakes = random.choice(STAKES.get(nodes, ((1,) * nodes,)))
+    equal = (1,) * nodes
+    stakes = equal if scenario.is_equal else random.choice(STAKES.get(nodes, (equal,)))
     liars = _draw_liars(random, scenario, stakes, seed)
-    honest = tuple(index for index in range(nodes) if index not in [liar.index for liar in liars])
-    faults_end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0] if scenario.families else CALM_MS
-    incidents = draw_incidents(random, scenario.families, nodes, honest, faults_end_ms)
-    weather = random.choices((NEAR, APART, FAR), (12, 6, 2))[0] if scenario.families else NEAR
+    twice = tuple(sorted(random.sample(range(nodes), (nodes - 1) // 3))) if scenario.has_twins else ()
+    lying = (*(liar.index for liar in liars), *twice)
+    stage = Stage(random, nodes + len(twice), tuple(each for each in range(nodes) if each not in lying), seed)
+    course = (scenario.script or partial(_drawn, scenario.families))(stage)
+    chain = seed % 8 if course.chain is None else course.chain
     every_ms = random.choice((400, 700, 1_100))
-    has_rest = bool(scenario.families) and random.random() < 0.4
-    return Plan(seed, scenario, stakes, liars, weather, incidents, faults_end_ms, every_ms, has_rest)
+    return Plan(
+        seed=seed,
+        scenario=scenario,
+        stakes=stakes,
+        liars=liars,
+        twins=twice,
+        chain=chain,
+        distances=course.distances,
+        weather=course.weather,
+        incidents=course.incidents,
+        faults_end_ms=course.end_ms,
+        transaction_every_ms=every_ms,
+        has_rest=course.has_rest,
+    )
+
+
+def _drawn(families: tuple[Family, ...], stage: Stage) -> Course:
+    """Incidents by dice."""
+    random = stage.random
+    if not families:
+        return Course((), CALM_MS)
+    end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0]
+    incidents = draw_incidents(random, families, stage.places, stage.honest, end_ms)
+    weather = random.choices((NEAR, APART, FAR), (12, 6, 2))[0]
+    return Course(incidents, end_ms, weather, has_rest=random.random() < 0.4)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from network.simulator.mail import Mail
 from network.simulator.scheduler import Scheduler
+from network.simulator.sieve import Sieve
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,29 @@ class Weather:
 
 
 class Wire:
-    """Carries mail between nodes. What it did to the mail is counted in `faults`."""
+    """Carries mail between nodes. What it did to the mail is counted in `faults`. `distances` are
+    milliseconds one way between any two places, on top of the weather; none: all stand side by side."""
 
-    def __init__(self, scheduler: Scheduler, random: Random, weather: Weather, faults: Counter[str]) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        random: Random,
+        weather: Weather,
+        faults: Counter[str],
+        distances: Sequence[Sequence[int]] = (),
+    ) -> None:
         self.weather = weather
+        self._distances = distances
         self.sent = 0
         self._scheduler = scheduler
         self._random = random
         self._faults = faults
         self._cuts: Counter[tuple[int, int]] = Counter()
+        self._clogs: Counter[tuple[int, int]] = Counter()
+        self._held: dict[tuple[int, int], list[Callable[[], None]]] = {}
+        self._leaks: dict[tuple[int, int], int] = {}
         self._latest_ms: dict[tuple[int, int], int] = {}
+        self._sieves: list[tuple[str, Sieve]] = []
 
     def cut(self, links: Iterable[tuple[int, int]]) -> None:
         """Cut links, each a (sender, receiver); cuts of one link add up."""
@@ -45,6 +59,39 @@ class Wire:
         """Whether nothing gets from one node to the other."""
         return self._cuts[sender, receiver] > 0
 
+    def clog(self, links: Sequence[tuple[int, int]]) -> None:
+        """From now on these links keep what they should carry."""
+        self._clogs.update(links)
+
+    def unclog(self, links: Sequence[tuple[int, int]]) -> None:
+        """All that a link kept comes at once, in the order in which it was sent."""
+        self._clogs.subtract(links)
+        for link in links:
+            if self._clogs[link] <= 0:
+                for arrive in self._held.pop(link, []):
+                    self._scheduler.later(self.weather.delay_ms_min, arrive)
+
+    def leak(self, links: Iterable[tuple[int, int]], loss: int) -> None:
+        """These links lose so many thousandths, whatever the weather; 0 ends it."""
+        self._leaks.update(dict.fromkeys(links, loss))
+
+    def sift(self, name: str, sieve: Sieve) -> None:
+        """Let only pass what a sieve lets; what it takes is counted by this name."""
+        self._sieves.append((name, sieve))
+
+    def unsift(self, sieve: Sieve) -> None:
+        """Take a sieve out."""
+        self._sieves = [each for each in self._sieves if each[1] is not sieve]
+
+    def _sifted(self, link: tuple[int, int], mail: Mail) -> Mail | None:
+        for name, sieve in self._sieves:
+            passed = sieve.passes(*link, mail)
+            self._faults[name] += passed is not mail
+            if passed is None:
+                return None
+            mail = passed
+        return mail
+
     def carry(
         self, sender: int, receiver: int, mail: Mail, deliver: Callable[[int, int, Mail], None]
     ) -> None:
@@ -55,16 +102,28 @@ class Wire:
             self._faults["cut"] += 1
             return
         weather, random = self.weather, self._random
-        if weather.loss and random.randrange(1000) < weather.loss:
+        loss = max(weather.loss, self._leaks.get(link, 0))
+        if loss and random.randrange(1000) < loss:
             self._faults["loss"] += 1
+            return
+        passed = self._sifted(link, mail)
+        if passed is None:
+            return
+        if self._clogs[link] > 0:
+            self._faults["clog"] += 1
+            self._held.setdefault(link, []).append(lambda: deliver(sender, receiver, passed))
             return
         copies = 1
         if weather.duplication and random.randrange(1000) < weather.duplication:
             self._faults["duplicate"] += 1
             copies = 2
         for _ in range(copies):
-            at_ms = self._scheduler.now_ms + random.randint(weather.delay_ms_min, weather.delay_ms_max)
+            delay_ms = random.randint(weather.delay_ms_min, weather.delay_ms_max)
+            at_ms = self._scheduler.now_ms + delay_ms + self._distance_ms(link)
             if at_ms < self._latest_ms.get(link, 0):
                 self._faults["reorder"] += 1
             self._latest_ms[link] = max(at_ms, self._latest_ms.get(link, 0))
-            self._scheduler.at(at_ms, lambda: deliver(sender, receiver, mail))
+            self._scheduler.at(at_ms, lambda: deliver(sender, receiver, passed))
+
+    def _distance_ms(self, link: tuple[int, int]) -> int:
+        return self._distances[link[0]][link[1]] if self._distances else 0
