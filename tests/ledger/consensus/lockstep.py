@@ -7,7 +7,7 @@ real laboratory; this one is for tests of single rules.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ledger.block import Header, block_id
@@ -21,6 +21,7 @@ from ledger.consensus.events import (
     Check,
     Checked,
     Commit,
+    Connected,
     DropRecords,
     Effect,
     EpochBegun,
@@ -72,9 +73,14 @@ def keys(count: int) -> list[KeyPair]:
 
 
 def validator_set(stakes: list[int]) -> ValidatorSet:
-    pairs = zip(keys(len(stakes)), stakes, strict=True)
+    return set_of(stakes)
+
+
+def set_of(stakes: Sequence[int]) -> ValidatorSet:
+    """The set of the keys with stake, by number of the key."""
+    everybody = enumerate(zip(keys(len(stakes)), stakes, strict=True))
     return ValidatorSet(
-        tuple(Validator(key.public, stake, f"node{index}") for index, (key, stake) in enumerate(pairs))
+        tuple(Validator(key.public, stake, f"node{number}") for number, (key, stake) in everybody if stake)
     )
 
 
@@ -159,6 +165,9 @@ class Node:
     def index(self, peer: int) -> int:
         """The node behind such a number."""
         return next(node.number for node in self.room.nodes if self.peer(node.number) == peer)
+
+    def connected(self, other: Node) -> None:
+        self.feed(Connected(self.peer(other.number)))
 
     @property
     def committed(self) -> list[BlockId]:
@@ -297,11 +306,12 @@ class Room:
         self, stakes: list[int], parameters: ConsensusParameters | None = None, observers: int = 0
     ) -> None:
         self.validators = validator_set(stakes)
-        self.set_of: Callable[[int], ValidatorSet] = lambda epoch: self.validators
+        self.sets: list[ValidatorSet] = [self.validators]  # by epoch; the last one holds for ever
         self.parameters = parameters or ConsensusParameters()
         self.now_ms = 0
         self.mute: Callable[[int, int, Message], bool] = lambda sender, receiver, message: False
         self.sent: list[tuple[int, int, Message]] = []
+        self.transactions_made = 0
         self._queue: list[tuple[int, int, Node, Callable[[], object]]] = []
         self._count = 0
         self.nodes = []
@@ -321,6 +331,9 @@ class Room:
         for node in self.nodes:
             node.start()
         return self
+
+    def set_of(self, epoch: int) -> ValidatorSet:
+        return self.sets[min(epoch, len(self.sets) - 1)]
 
     def later(self, delay_ms: int, node: Node, action: Callable[[], object]) -> None:
         self._count += 1

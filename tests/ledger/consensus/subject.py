@@ -1,4 +1,4 @@
-"""One machine under the microscope: the test holds all keys and plays everybody else."""
+"""One node's consensus under the microscope: the test holds all keys and plays everybody else."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from ledger.block import Header, block_id
+from ledger.consensus.epochs import Epochs
 from ledger.consensus.events import (
     Broadcast,
     Build,
@@ -14,6 +15,7 @@ from ledger.consensus.events import (
     Checked,
     Effect,
     EpochBegun,
+    EpochEnded,
     Fetch,
     Fetched,
     Input,
@@ -26,12 +28,11 @@ from ledger.consensus.events import (
     TransactionsPending,
     Verdict,
 )
-from ledger.consensus.machine import Consensus
 from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
 from ledger.consensus.records import Record, SignerFloor
 from ledger.consensus.signer import Signer, first_record
 from ledger.consensus.timeouts import ConsensusParameters
-from ledger.types import BlockId, TimeMs, View
+from ledger.types import BlockId, Epoch, TimeMs, View
 from ledger.validators import leader
 from ledger.vote import (
     Certificate,
@@ -51,7 +52,7 @@ from tests.ledger.consensus.lockstep import (
     WALL_MS,
     header_on,
     keys,
-    validator_set,
+    set_of,
 )
 
 NOTARIZE, NULLIFY, FINALIZE = VoteKind.NOTARIZE, VoteKind.NULLIFY, VoteKind.FINALIZE
@@ -60,16 +61,26 @@ Kind = TypeVar("Kind", bound=Effect)
 
 
 def block_on(
-    parent: Header, salt: int = 1, *, time_ms: int | None = None, height: int | None = None
+    parent: Header,
+    salt: int = 1,
+    *,
+    time_ms: int | None = None,
+    height: int | None = None,
+    epoch: int | None = None,
 ) -> Header:
-    """A child of `parent`, one second younger unless told otherwise."""
+    """A child of `parent`, one second younger and of the same epoch unless told otherwise."""
     at_height = parent.height + 1 if height is None else height
     at_time = parent.time_ms + 1000 if time_ms is None else time_ms
-    return header_on(block_id(parent), at_height, at_time, salt)
+    return header_on(block_id(parent), at_height, at_time, salt, parent.epoch if epoch is None else epoch)
 
 
 class Subject:
-    """The machine of validator `me` (None: an observer). Bodies are at hand unless `has_bodies` is False."""
+    """The node with key `me` (None: without). Bodies are at hand unless `has_bodies` is False.
+
+    `later` are the stakes of the epochs that follow, by number of the key; 0 is not in the set, and the last
+    ones hold for ever. An epoch that ends is followed by the next at once, unless `waits_to_turn`.
+    `me` and all validators that tests name are indices in the set in force.
+    """
 
     def __init__(
         self,
@@ -81,29 +92,50 @@ class Subject:
         finalization: Certificate | None = None,
         *,
         has_bodies: bool = True,
+        later: Sequence[Sequence[int]] = (),
+        begun: EpochBegun | None = None,
     ) -> None:
-        self.keys = keys(len(stakes))
-        self.validators = validator_set(list(stakes))
+        self.stakes = [tuple(stakes), *(tuple(each) for each in later)]
         self.parameters = parameters or ConsensusParameters()
-        self.me = me
+        self.key = None if me is None else keys(me + 1)[me]
         self.has_bodies = has_bodies
+        self.waits_to_turn = False
+        begun = begun or self.begun(EPOCH, BASE, None)
         self.verdict = Verdict.VALID
         self.headers: dict[BlockId, Header] = {}
         self.now_ms = 1_000
         self.wall_ms = WALL_MS
         self.effects: list[Effect] = []
-        self.signer = None if me is None else Signer(CHAIN, self.keys[me], GENERATION)
-        self.machine = Consensus(
-            CHAIN, EpochBegun(EPOCH, self.validators, self.parameters, BASE, None), self.signer
-        )
+        self.signer = None if self.key is None else Signer(CHAIN, self.key, GENERATION)
+        self.machine = Epochs(CHAIN, begun, self.signer)
+        self._turn(begun)
         if records is None:
             records = [] if me is None else [self.floor(0)]
         self.feed(Started(TimeMs(self.wall_ms), head, finalization, tuple(records)))
 
-    def floor(self, view: int) -> SignerFloor:
-        assert self.me is not None
-        record = first_record(CHAIN, self.keys[self.me].public, GENERATION, EPOCH)
-        return SignerFloor(record.chain_id, record.public_key, record.generation, EPOCH, View(view))
+    def floor(self, view: int, epoch: int = EPOCH) -> SignerFloor:
+        assert self.key is not None
+        record = first_record(CHAIN, self.key.public, GENERATION, EPOCH)
+        return SignerFloor(record.chain_id, record.public_key, record.generation, epoch, View(view))
+
+    # --- epochs ----------------------------------------------------------------------
+
+    def begun(self, epoch: int, base: Header, finalization: Certificate | None) -> EpochBegun:
+        """What a driver says of an epoch."""
+        stakes = self.stakes[min(epoch, len(self.stakes) - 1)]
+        return EpochBegun(Epoch(epoch), set_of(stakes), self.parameters, base, finalization)
+
+    def begin(self, ended: EpochEnded) -> list[Effect]:
+        """The driver's answer to the end of an epoch."""
+        begun = self.begun(ended.epoch + 1, self.headers[ended.base_id], ended.finalization)
+        self._turn(begun)
+        return self.feed(begun)
+
+    def _turn(self, begun: EpochBegun) -> None:
+        stakes = self.stakes[min(begun.epoch, len(self.stakes) - 1)]
+        self.epoch, self.validators = begun.epoch, begun.validators
+        self.keys = [key for key, stake in zip(keys(len(stakes)), stakes, strict=True) if stake]
+        self.me = None if self.key is None else self.validators.index_of(self.key.public)
 
     # --- the world's part ------------------------------------------------------------
 
@@ -116,6 +148,8 @@ class Subject:
             match effect:
                 case Fetch(block_id=wanted) if self.has_bodies and wanted in self.headers:
                     answers += self.feed(Fetched(self.headers[wanted]))
+                case EpochEnded() if not self.waits_to_turn:
+                    answers += self.begin(effect)
                 case Check(block_id=wanted):
                     answers += self.feed(Checked(wanted, self.verdict, TimeMs(self.wall_ms)))
                 case _:
@@ -136,12 +170,12 @@ class Subject:
 
     def build(self, view: int, header: Header) -> list[Effect]:
         self.headers[block_id(header)] = header
-        return self.feed(Built(EPOCH, View(view), header))
+        return self.feed(Built(self.epoch, View(view), header))
 
     # --- the others' part ----------------------------------------------------------------
 
     def vote(self, validator: int, kind: VoteKind, view: int, header: Header | None = None) -> SignedVote:
-        content = Vote(CHAIN, EPOCH, view, kind, None if header is None else block_id(header))
+        content = Vote(CHAIN, self.epoch, view, kind, None if header is None else block_id(header))
         return SignedVote(content, validator, sign_vote(self.keys[validator], content))
 
     def hear_votes(
@@ -172,7 +206,7 @@ class Subject:
         by: int | None = None,
     ) -> ProposalMessage:
         validator = self.leader(view) if by is None else by
-        content = Proposal(CHAIN, EPOCH, view, parent_view, block_id(header))
+        content = Proposal(CHAIN, self.epoch, view, parent_view, block_id(header))
         signed = SignedProposal(content, validator, sign_proposal(self.keys[validator], content))
         self.headers[block_id(header)] = header
         return ProposalMessage(signed, header, parent, tuple(gap))
@@ -188,7 +222,7 @@ class Subject:
         return self.hear(self.proposal(view, header, parent_view, parent, gap), self.leader(view))
 
     def leader(self, view: int) -> int:
-        return leader(CHAIN, EPOCH, View(view), self.validators)
+        return leader(CHAIN, self.epoch, View(view), self.validators)
 
     @property
     def others(self) -> list[int]:
