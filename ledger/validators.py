@@ -82,6 +82,11 @@ class ValidatorSet:
         """Whether `stake` is more than two thirds of the total."""
         return 3 * stake > 2 * self.total_stake
 
+    @property
+    def quorum_stake(self) -> Stake:
+        """The least stake that is a quorum."""
+        return Stake(2 * self.total_stake // 3 + 1)
+
     def is_blocking(self, stake: int) -> bool:
         """Whether `stake` is more than one third of the total: some honest validator is among it."""
         return 3 * stake > self.total_stake

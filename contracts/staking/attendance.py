@@ -122,7 +122,7 @@ def _jail(state: Overlay, judged: Sequence[Judged], next_epoch: int, parameters:
             msgspec.structs.replace(
                 each.bond,
                 bonded_units=each.bond.bonded_units - lost,
-                absences=0,
+                absences=absences,
                 jailed_until=next_epoch + parameters.jail_epochs,
             ),
         )

@@ -87,6 +87,18 @@ class Offences(Canonical):
     burned_units: Counter  # by all of them
 
 
+class Offender(Canonical):
+    """One entry of the list of slashed keys."""
+
+    public_key: Bytes32
+
+
+class Count(Canonical):
+    """How many entries a list has; they are numbered from 0."""
+
+    entries: Counter
+
+
 class Attendance(Canonical):
     """How many certificates of this epoch were counted, and how many each validator signed, by index."""
 
@@ -99,6 +111,8 @@ ROLL: Final = Table(NAMESPACE, b"roll", Roll)  # one record, key: empty
 HOLDINGS: Final = Table(NAMESPACE, b"held", Units)  # key: organisation; absent: none
 SUPPLY: Final = Table(NAMESPACE, b"supply", Units)  # one record, key: empty
 OFFENCES: Final = Table(NAMESPACE, b"offences", Offences)  # key: public key
+OFFENDER_COUNT: Final = Table(NAMESPACE, b"offender-count", Count)  # one record, key: empty
+OFFENDERS: Final = Table(NAMESPACE, b"offender", Offender)  # key: number, 4 bytes
 ATTENDANCE: Final = Table(NAMESPACE, b"attendance", Attendance)  # one record, key: empty
 NEXT_PARAMETERS: Final = Table(NAMESPACE, b"parameters", Parameters)  # absent where none were chosen
 
@@ -152,6 +166,29 @@ def forget_bond(state: Overlay, bond: Bond) -> None:
 def is_slashed(state: StateView, public_key: bytes) -> bool:
     """Whether the key was ever proved guilty: then it never votes again."""
     return OFFENCES.get(state, public_key) is not None
+
+
+def record_offences(state: Overlay, record: Offences) -> None:
+    """Write what a key did; the first time it goes on the list, for ever."""
+    if not is_slashed(state, record.public_key):
+        number = _offenders(state)
+        OFFENDERS.put(state, number.to_bytes(4, "big"), Offender(record.public_key))
+        OFFENDER_COUNT.put(state, b"", Count(number + 1))
+    OFFENCES.put(state, record.public_key, record)
+
+
+def offences(state: StateView) -> tuple[Offences, ...]:
+    """The last keys that were slashed, the latest first, at most as many as vote in a full set."""
+    end = _offenders(state)
+    numbers = range(end - 1, max(end - VALIDATORS_MAX, 0) - 1, -1)
+    names = (OFFENDERS.get(state, number.to_bytes(4, "big")) for number in numbers)
+    records = (OFFENCES.get(state, name.public_key) for name in names if name is not None)
+    return tuple(record for record in records if record is not None)
+
+
+def _offenders(state: StateView) -> int:
+    count = OFFENDER_COUNT.get(state, b"")
+    return count.entries if count else 0
 
 
 def is_validating(state: StateView, node: str) -> bool:

@@ -14,7 +14,7 @@ from msgspec import Meta
 
 from contracts.method import Method
 from contracts.staking.bonding import CONTRACT, accepted
-from contracts.staking.records import BONDS, OFFENCES, Offences, Unbonding, burn, record_bond
+from contracts.staking.records import BONDS, OFFENCES, Offences, Unbonding, burn, record_bond, record_offences
 from ledger.codec import Canonical
 from ledger.epoch import epoch_in_force, parameters_in_force, validators_of
 from ledger.errors import LedgerError
@@ -59,14 +59,14 @@ def report(call: Call, arguments: Report, state: Overlay) -> Outcome:
     node = validators.validators[accused(evidence).validator].node
     before = known or Offences(public_key, node, (), evidence_id(evidence), call.height, 0)
     burned = _slash(state, public_key)
-    offences = msgspec.structs.replace(
+    after = msgspec.structs.replace(
         before,
         epochs=_with(state, before.epochs, epoch),
         burned_units=before.burned_units + burned,
     )
-    OFFENCES.put(state, public_key, offences)
+    record_offences(state, after)
 
-    return accepted(offences)
+    return accepted(after)
 
 
 def is_reported(state: StateView, evidence: Evidence) -> bool:

@@ -68,11 +68,12 @@ def _wish(state: StateView, validators: ValidatorSet, bond: Bond) -> Wish:
     elif bond.jailed_until:
         urgency = Urgency.JAILED
     else:
-        urgency = Urgency.LESS if bond.wanted_units < _weight(validators, bond) else Urgency.MORE
+        urgency = Urgency.LESS if bond.wanted_units < weight_of(validators, bond) else Urgency.MORE
     return Wish(bond.public_key, bond.node, bond.wanted_units, urgency)
 
 
-def _weight(validators: ValidatorSet, bond: Bond) -> int:
+def weight_of(validators: ValidatorSet, bond: Bond) -> int:
+    """The weight of a bond's key in a set."""
     index = validators.index_of(bond.public_key)
     return 0 if index is None else validators.stake(index)
 
@@ -83,7 +84,7 @@ def _let_go(state: Overlay, following: ValidatorSet, next_epoch: int, parameters
     What is left with no unit and no weight, and may not come back by itself, goes off the roll.
     """
     for bond in list(bonds(state)):
-        weight = _weight(following, bond)
+        weight = weight_of(following, bond)
         after = _unbonded(bond, weight, next_epoch + parameters.unbonding_epochs)
         due = sum(each.units for each in after.unbonding if each.release_epoch <= next_epoch)
         if due:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from node.api import chain, evidence, items, members, stream, transactions
+from node.api import chain, evidence, items, members, stream, transactions, validators
 from node.api.answers import bytes_answer
 from node.api.context import Api
 from node.api.epcis import routes as epcis
@@ -25,6 +25,7 @@ async def openapi(api: Api, call: Call) -> web.StreamResponse:
 ROUTES: tuple[Route[Api], ...] = (
     *transactions.ROUTES,
     *chain.ROUTES,
+    *validators.ROUTES,
     *members.ROUTES,
     *evidence.ROUTES,
     *items.ROUTES,

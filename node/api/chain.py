@@ -1,4 +1,4 @@
-"""The chain to its readers: where this node stands, blocks, validators, the genesis."""
+"""The chain to its readers: where this node stands, blocks, the genesis."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ from node.api.models import (
     PeerModel,
     Status,
     StatusModel,
-    ValidatorModel,
-    ValidatorsModel,
 )
 from node.api.parameters import (
     AT,
@@ -59,13 +57,6 @@ BEFORE: Final = Parameter(
     read_height,
     HEIGHT_SCHEMA,
     "List blocks below this height; without it from the last one.",
-)
-HEIGHT: Final = Parameter(
-    "height",
-    "query",
-    read_height,
-    HEIGHT_SCHEMA,
-    "The height of the block that is voted on; without it the next.",
 )
 
 
@@ -143,29 +134,6 @@ async def blocks(api: Api, call: Call) -> web.StreamResponse:
     bound = "" if at is None else f"&at={at}"
     page = BlockPage(blocks=listed, next=f"/v1/blocks?before={last}&limit={limit}{bound}" if last else None)
     return json_answer(call, page, head)
-
-
-async def validators(api: Api, call: Call) -> web.StreamResponse:
-    """Who votes on the block at a height."""
-    api.authorise(call.request.headers.get("Authorization"), Scope.READ)
-    head = api.service.head()[0]
-    named = call.get(HEIGHT)
-    height = Height(head + 1) if named is None else named
-    found = api.service.validators(height)
-    if found is None:
-        raise LedgerError(
-            "validators.unknown",
-            f"the validators of height {height} are not known here; the last block is {head}",
-        )
-    model = ValidatorsModel(
-        height=height,
-        total_stake=found.total_stake,
-        validators=[
-            ValidatorModel(index=index, node=each.node, public_key=each.public_key.hex(), stake=each.stake)
-            for index, each in enumerate(found.validators)
-        ],
-    )
-    return json_answer(call, model, head)
 
 
 async def genesis(api: Api, call: Call) -> web.StreamResponse:
@@ -269,15 +237,6 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
             Answer(200, "Its canonical bytes, where `Accept` asks for them.", media_type=BLOCK_MEDIA),
         ),
         parameters=(BLOCK, AT),
-        errors=(404,),
-    ),
-    Route(
-        "GET",
-        "/v1/validators",
-        validators,
-        "Who votes on the block at a height",
-        (Answer(200, "The set.", ValidatorsModel),),
-        parameters=(HEIGHT,),
         errors=(404,),
     ),
     Route(

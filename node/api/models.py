@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from contracts.staking.standing import Status as Standing
+
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 SignatureHex = Annotated[str, Field(pattern="^[0-9a-f]{128}$")]
 Count = Annotated[int, Field(ge=0)]
@@ -230,21 +232,66 @@ class BlockPage(Model):
     next: str | None
 
 
-class ValidatorModel(Model):
-    """A key with stake."""
+class UnbondingModel(Model):
+    """Units that go to the organisation at the turn into `release_epoch`, and are slashable until then."""
 
-    index: Count
+    release_epoch: Count
+    units: Count
+
+
+class StandingModel(Model):
+    """How a validator stands now. `next_stake` is what a turn would give it if it came now.
+
+    `signed` counts the certificates of this epoch that it signed, `absences` its absent epochs in a row;
+    `jailed_until` is the epoch from which it may ask for the way back.
+    """
+
+    organisation: str
+    status: Standing
+    next_stake: Count
+    bonded: Count
+    leaving: Count
+    unbonding: list[UnbondingModel]
+    signed: Count
+    absences: Count
+    jailed_until: Count | None = None
+
+
+class ValidatorModel(Model):
+    """A key with stake. `index` is its place in the set, null outside of it."""
+
+    index: Count | None
     node: str
     public_key: Hash
     stake: Count
+    standing: StandingModel | None = None
+
+
+class OffencesModel(Model):
+    """A key that was slashed; `evidence` is the id of what proved it first, reported at `height`."""
+
+    public_key: Hash
+    node: str
+    evidence: Hash
+    height: Count
+    burned: Count
 
 
 class ValidatorsModel(Model):
-    """Who votes on the block at `height`; a quorum is more than two thirds of `total_stake`."""
+    """Who votes on the block at `height`; `quorum_stake` is the least stake that makes a certificate.
+
+    Of the next block it says more: how each stands, who is on the roll without weight (`others`), who was
+    ever `slashed`, and how many `certificates` of this epoch were counted so far.
+    """
 
     height: Count
+    epoch: Count
     total_stake: Count
+    quorum_stake: Count
+    certificates: Count | None = None
     validators: list[ValidatorModel]
+    others: list[ValidatorModel] = []
+    slashed: list[OffencesModel] = []
 
 
 class GenesisModel(Model):

@@ -11,9 +11,11 @@ from typing import Any
 from contracts.epcis.commitment import commit
 from contracts.possession import prove_possession
 from contracts.provenance.history import ItemHistory
+from contracts.staking.records import Attendance, Bond, Offences, Roll, Unbonding, Units
 from ledger.block import Block, Header, block_id, certificate_hash, transactions_root
 from ledger.codec import encode
 from ledger.crypto import Tag, key_pair, sign
+from ledger.epoch import EpochStart, ValidatorList
 from ledger.evidence import evidence_id, evidence_of
 from ledger.genesis import Genesis, Parameters, chain_id, parameters_hash
 from ledger.members import Key, Node, NodeRole, Organisation, Role, Site
@@ -69,6 +71,7 @@ EVIDENCE = {
     "conflicting proposals": evidence_of(*SIGNED_PROPOSALS),
     "proposal out of turn": evidence_of(SIGNED_PROPOSALS[0], None),
 }
+BOND = Bond(VOTER.public, "farm", "node-0", True, 300, 100, (Unbonding(9, 40), Unbonding(10, 5)), 1, 7)
 RECEIPT = Receipt(bytes(32), Status.REFUSED, "notes.spoiled", "/arguments", b"", (b"e" * 32,))
 EVENT: dict[str, Any] = {
     "type": "ObjectEvent",
@@ -102,6 +105,13 @@ def samples() -> dict[str, dict[str, str]]:
         "parameters": {
             "encoding": encode(GENESIS.parameters), "hash": parameters_hash(GENESIS.parameters),
         },
+        "epoch start": {"encoding": encode(EpochStart(3, 2_000, 1_767_225_607_000))},
+        "validator list": {"encoding": encode(ValidatorList(GENESIS.validators))},
+        "bond": {"encoding": encode(BOND)},
+        "roll": {"encoding": encode(Roll((VOTER.public,)))},
+        "units": {"encoding": encode(Units(2**53 - 1))},
+        "offences": {"encoding": encode(Offences(VOTER.public, "node-0", (3, 4), BLOCK_ID, 2_001, 450))},
+        "attendance": {"encoding": encode(Attendance(300, (300, 0, 299)))},
         "validators": {"hash": validators_hash(ValidatorSet(GENESIS.validators))},
         "key possession": {"signature": prove_possession(SENDER, CHAIN, "farm")},
         "handshake": {"signature": sign(NODE, Tag.HANDSHAKE, b"transcript")},

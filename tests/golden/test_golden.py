@@ -9,9 +9,11 @@ import msgspec
 import pytest
 
 from contracts.provenance.history import ItemHistory
+from contracts.staking.records import Attendance, Bond, Offences, Roll, Units
 from ledger.block import Block, Header
 from ledger.codec import decode
 from ledger.crypto import Tag
+from ledger.epoch import EpochStart, ValidatorList
 from ledger.evidence import ConflictingProposals, ConflictingVotes, ProposalOutOfTurn
 from ledger.genesis import Genesis, Parameters
 from ledger.receipt import Receipt
@@ -35,6 +37,13 @@ KINDS: dict[str, type[msgspec.Struct]] = {
     "replay record": Replays,
     "quota record": Quota,
     "item history": ItemHistory,
+    "epoch start": EpochStart,
+    "validator list": ValidatorList,
+    "bond": Bond,
+    "roll": Roll,
+    "units": Units,
+    "offences": Offences,
+    "attendance": Attendance,
     "genesis": Genesis,
     "parameters": Parameters,
     "notarize vote": Vote,

@@ -61,6 +61,14 @@ def test_the_largest_stakes_do_not_overflow() -> None:
     assert validators.is_quorum(total * 2 // 3 + 1)
 
 
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=7))
+def test_the_quorum_stake_is_the_least_that_is_one(stakes: list[int]) -> None:
+    """One unit less is none."""
+    validators = ValidatorSet(members(*stakes))
+    assert validators.is_quorum(validators.quorum_stake)
+    assert not validators.is_quorum(validators.quorum_stake - 1)
+
+
 @pytest.mark.parametrize(
     ("listed", "code"),
     [

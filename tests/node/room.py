@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from contracts.genesis import genesis_block
 from ledger.block import Block, block_id
@@ -41,9 +42,9 @@ class HeldDisk:
 class Room:
     """A node without network and consensus: blocks are final when the test says so."""
 
-    def __init__(self, mempool: Mempool | None = None, **parameters: int) -> None:
+    def __init__(self, mempool: Mempool | None = None, **parameters: Any) -> None:
         base = make_genesis()
-        chosen = Parameters(**({"replay_window_blocks": 10} | parameters))  # type: ignore[arg-type]
+        chosen = Parameters(**({"replay_window_blocks": 10} | parameters))
         self.genesis = Genesis(
             base.version, base.network, base.title, base.is_test_network, base.time_ms, chosen,
             base.organisations, base.keys, base.sites, base.nodes, base.validators,

@@ -48,7 +48,7 @@ def test_absent_for_long_enough_is_jailed_for_a_while() -> None:
     assert (stage.bond_of(2).absences, jailed(stage)) == (1, [])
     epochs(stage, 1, absent=(2,))
     assert jailed(stage) == [2]
-    assert stage.bond_of(2).jailed_until == stage.epoch + 3
+    assert (stage.bond_of(2).jailed_until, stage.bond_of(2).absences) == (stage.epoch + 3, 2)
     assert stage.weights() == {"node-0": 100, "node-1": 100, "node-3": 100}
     assert stage.bond_of(2).bonded_units == 100
     stage.check_books()

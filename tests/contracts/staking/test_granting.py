@@ -11,7 +11,7 @@ from contracts.membership import node_named
 from contracts.organisations import RemoveNode
 from contracts.possession import prove_possession
 from contracts.staking import granting
-from contracts.staking.records import SUPPLY_UNITS_MAX, Unbonding, supply_units
+from contracts.staking.records import NEXT_PARAMETERS, SUPPLY_UNITS_MAX, Unbonding, supply_units
 from contracts.staking.turn import set_after, wanted_set
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.epoch import parameters_in_force
@@ -140,6 +140,19 @@ def test_the_roll_has_an_upper_limit() -> None:
     stage.admit(14, 5)
 
 
+def test_a_newcomer_that_has_to_wait_is_a_validator_already() -> None:
+    """Where the turn has no stake to move for it, its node keeps the role that it was admitted in."""
+    stage = make_stage()
+    stage.set_weight(0, 1)
+    stage.admit(14, 50)
+    stage.remove(1)
+    stage.turn()
+    assert "node-14" not in stage.weights()
+    assert role(stage, "node-14") is NodeRole.VALIDATOR
+    stage.turn(2)
+    assert stage.weights() == {"node-0": 1, "node-2": 100, "node-3": 100, "node-14": 50}
+
+
 # --- removal, and the way back --------------------------------------------------------------
 
 
@@ -191,6 +204,7 @@ def test_another_key_on_the_node_waits_until_the_first_one_has_no_weight() -> No
     stage.remove(1)
     stage.turn()
     assert stage.weights() == {"node-0": 100, "node-1": 34}
+    assert role(stage, "node-1") is NodeRole.VALIDATOR, "it votes still"
     assert code_of(lambda: stage.admit(1, 5, key=key_of("second"))) == "validator.node_taken"
     stage.turn()
     stage.admit(1, 5, key=key_of("second"))
@@ -199,6 +213,13 @@ def test_another_key_on_the_node_waits_until_the_first_one_has_no_weight() -> No
     assert role(stage, "node-1") is NodeRole.VALIDATOR
     stage.turn(5)
     assert role(stage, "node-1") is NodeRole.VALIDATOR, "the first key's end does not touch the second"
+
+
+def test_a_node_takes_one_key_also_before_it_votes() -> None:
+    """Two ballots of one epoch don't put two keys on a node."""
+    stage = make_stage()
+    stage.admit(14, 5)
+    assert code_of(lambda: stage.admit(14, 5, key=key_of("second"))) == "validator.node_taken"
 
 
 def test_a_validators_node_is_not_cut_off() -> None:
@@ -246,6 +267,7 @@ def test_chosen_parameters_are_in_force_from_the_next_epoch_on() -> None:
     assert parameters_in_force(stage.state) == before
     stage.turn()
     assert parameters_in_force(stage.state).event_time_skew_ms == 2
+    assert NEXT_PARAMETERS.get(stage.state, b"") is None, "the choice is spent"
     stage.turn(3)
     assert parameters_in_force(stage.state).event_time_skew_ms == 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from contracts.staking.records import OFFENCES, Offences, Unbonding, supply_units
+from contracts.staking.records import OFFENCES, Offences, Unbonding, offences, supply_units
 from contracts.staking.reporting import Report
 from ledger.codec import decode
 from ledger.evidence import (
@@ -35,14 +35,25 @@ def test_an_equivocator_is_slashed_and_gone_at_the_next_turn() -> None:
     assert supply_units(stage.state) == 300
     assert stage.bond_of(1).units == 0
     assert stage.weights()["node-1"] == 100, "the total is constant within an epoch"
-    offences = decode(result, Offences, 1000)
-    assert offences == Offences(
+    record = decode(result, Offences, 1000)
+    assert record == Offences(
         voter(1).public, "node-1", (0,), evidence_id(decode_evidence(proof)), stage.height, 100
     )
     stage.turn()
     assert stage.weights() == {"node-0": 100, "node-2": 100, "node-3": 100}
-    assert OFFENCES.get(stage.state, voter(1).public) == offences
+    assert OFFENCES.get(stage.state, voter(1).public) == record
     stage.check_books()
+
+
+def test_the_slashed_go_before_all_others() -> None:
+    """Where the budget is enough for one and a bit, the liar loses its weight first, whatever its key."""
+    for liar, leaver, owner in ((0, 1, "packer"), (1, 0, "farm")):
+        stage = make_stage((80, 80, 80, 80))
+        stage.unbond(f"{owner}/admin", leaver, 80)
+        stage.report(evidence(stage, liar))
+        stage.turn()
+        assert f"node-{liar}" not in stage.weights()
+        assert stage.weights()[f"node-{leaver}"] == 80 - (106 - 80)
 
 
 def test_anybody_who_may_write_can_report() -> None:
@@ -116,6 +127,37 @@ def test_a_penalty_is_rounded_up(units: int, permille: int, kept: int) -> None:
     stage.report(evidence(stage, 0))
     assert stage.bond_of(0).units == kept
     stage.check_books()
+
+
+def test_units_in_two_places_are_rounded_apart() -> None:
+    """One unit bonded and one on its way out both burn for the smallest penalty."""
+    stage = make_stage((2, 3000, 3000, 3000), equivocation_penalty_permille=1)
+    stage.unbond("farm/admin", 0, 1)
+    stage.report(evidence(stage, 0))
+    assert stage.bond_of(0).units == 0
+    stage.check_books()
+
+
+def test_the_record_lists_no_epoch_that_cannot_be_reported_any_more() -> None:
+    """It stays small, however long a large liar takes to leave the set."""
+    stage = make_stage((1000, 100))
+    for epoch in range(4):
+        assert stage.epoch == epoch
+        stage.report(evidence(stage, 0))
+        stage.turn()
+    record = OFFENCES.get(stage.state, voter(0).public)
+    assert record is not None
+    assert record.epochs == (1, 2, 3)
+    assert record.burned_units == 1000
+    assert offences(stage.state) == (record,)
+
+
+def test_offenders_are_listed_the_latest_first() -> None:
+    """Each once, whatever it did."""
+    stage = make_stage()
+    for number in (2, 0):
+        stage.report(evidence(stage, number))
+    assert [each.node for each in offences(stage.state)] == ["node-0", "node-2"]
 
 
 def test_a_slashed_key_never_returns() -> None:

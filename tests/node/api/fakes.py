@@ -19,7 +19,7 @@ from contracts.runtime import CoreRules
 from ledger.block import Block
 from ledger.codec import Canonical, encode
 from ledger.crypto import KeyPair
-from ledger.epoch import validators_of
+from ledger.epoch import validators_in_force, validators_of
 from ledger.errors import LedgerError
 from ledger.evidence import Evidence
 from ledger.genesis import Genesis, chain_id
@@ -61,8 +61,8 @@ def genesis() -> Genesis:
 class FakeNode:
     """The `Service` of tests."""
 
-    def __init__(self) -> None:
-        self.genesis = genesis()
+    def __init__(self, document: Genesis | None = None) -> None:
+        self.genesis = document or genesis()
         self.chain_id = chain_id(self.genesis)
         self.name = "node-0"
         self.organisation = "farm"
@@ -151,9 +151,6 @@ class FakeNode:
         vote = Vote(self.chain_id, Epoch(0), View(height), VoteKind.FINALIZE, block_id)
         return Certificate(vote, ((0, sign_vote(key_of("vote-0"), vote)),))
 
-    def _validators(self) -> ValidatorSet:
-        return ValidatorSet(self.genesis.validators)
-
     # --- the Service -------------------------------------------------------------
 
     def status(self) -> NodeStatus:
@@ -221,7 +218,11 @@ class FakeNode:
         return self.stores.blocks.height_of(block_id)
 
     def validators(self, height: Height) -> ValidatorSet | None:
-        return self._validators() if height <= self.head()[0] + 1 else None
+        head = self.stores.state.head
+        if height == head.height + 1:
+            return validators_in_force(self.state())
+        header = self.stores.blocks.header(height)
+        return None if header is None else validators_of(self.state(), header.epoch)
 
     def evidence(self) -> Sequence[Evidence]:
         return self.held_evidence

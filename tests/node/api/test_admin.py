@@ -9,16 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from ledger.validators import Validator
 from node import logging
 from node.network_metrics import NetworkCollector
 from node.p2p.counters import Counters
 from node.service import PeerStatus
-from tests.contracts.chain import START_MS, key_of
+from tests.contracts.chain import START_MS
+from tests.contracts.staking.stage import make_stage
 from tests.node.api.fakes import FakeNode, Running, running
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,9 +42,7 @@ async def test_alive(site: Running) -> None:
 
 async def test_ready_means_caught_up_and_connected(tmp_path: Path) -> None:
     """Ready needs no lag and more than two thirds of the stake within reach; else 503 says why."""
-    node = FakeNode()
-    voters = tuple(Validator(key_of(f"vote-{n}").public, 1, f"node-{n}") for n in range(4))
-    node.genesis = msgspec.structs.replace(node.genesis, validators=voters)
+    node = FakeNode(make_stage((1, 1, 1, 1)).genesis)
 
     def peers(*connected: int) -> tuple[PeerStatus, ...]:
         return tuple(PeerStatus(f"node-{n}", "validator", bytes(32), n in connected, "") for n in (1, 2, 3))

@@ -80,9 +80,8 @@ async def test_blocks_in_pages(told: Running) -> None:
 async def test_validators_and_genesis(told: Running) -> None:
     """Who votes, and the document whose bytes the chain's id is the hash of."""
     found = await get(told, "/v1/validators?height=2")
-    assert found["validators"] == [
-        {"index": 0, "node": "node-0", "public_key": key_of("vote-0").public.hex(), "stake": 1}
-    ]
+    (voter,) = found["validators"]
+    assert (voter["index"], voter["node"], voter["stake"]) == (0, "node-0", 1)
     assert (await get(told, "/v1/validators"))["height"] == len(chapters()) + 1
     genesis = await get(told, "/v1/genesis")
     assert genesis["bytes"] == encode(told.node.genesis).hex()
