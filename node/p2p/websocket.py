@@ -109,7 +109,8 @@ class WebSocketChannel:
         peer = transport.get_extra_info("peername")
         self.remote = f"{peer[0]}:{peer[1]}" if peer else "?"
         transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
-        tune(transport.get_extra_info("socket"))
+        self._connection: socket.socket | None = transport.get_extra_info("socket")
+        tune(self._connection)
 
     async def send(self, frame: bytes) -> None:
         """Send one frame; waits while the other end reads slowly."""
@@ -143,7 +144,12 @@ class WebSocketChannel:
 
     def abort(self) -> None:
         """Close at once."""
-        self._transport.abort()
+        try:
+            self._transport.abort()
+        except AttributeError:
+            # Early releases of Python 3.11 forget the TLS protocol when its transport is closed twice, and
+            # then fail to abort it. The socket under it is told to end instead.
+            _shut(self._connection)
         self.closed.set()
 
 
@@ -325,6 +331,12 @@ def tune(connection: socket.socket | None) -> None:
     with contextlib.suppress(OSError):  # closed already: the next send says so
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.IPPROTO_TCP, _TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+
+
+def _shut(connection: socket.socket | None) -> None:
+    if connection is not None:
+        with contextlib.suppress(OSError):  # closed already
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _closing_code(message: aiohttp.WSMessage) -> str:
