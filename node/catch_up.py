@@ -19,7 +19,7 @@ from itertools import pairwise
 from typing import Final
 
 from ledger.block import Block, Header, block_id, decode_block
-from ledger.codec import decode, encode
+from ledger.codec import decode
 from ledger.consensus.events import Behind, Synced
 from ledger.errors import LedgerError
 from ledger.merkle.log import leaf_hash
@@ -27,7 +27,6 @@ from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height, P
 from ledger.vote import Certificate, VoteKind, verify_certificate
 from node.bodies import is_body_of
 from node.executor import Executor, Superseded
-from node.justification import Justification
 from node.link import Link, check_link
 from node.logging import log, logger
 from node.lost_blocks import LostBlocks
@@ -204,15 +203,13 @@ class CatchUp:
         return blocks, finalization
 
     async def _commit(self, blocks: Sequence[Block], finalization: Certificate) -> None:
-        justification = encode(Justification(None, None, (), finalization))
         for block in blocks:
             identifier = block_id(block.header)
             if block.header.height <= self._executor.committed.header.height:
                 continue  # consensus was faster
             with suppress(Superseded):  # and may still be: then committing is no more than a look
                 await self._executor.check(block)
-            own = encode(finalization) if finalization.block_id == identifier else b""
-            if await self._executor.commit(identifier, own, justification):
+            if await self._executor.commit(identifier, finalization):
                 await self._on_committed(identifier)
 
 

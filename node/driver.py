@@ -66,7 +66,6 @@ from node.clock import Clock
 from node.consensus_log import ConsensusLog
 from node.epochs import epoch_in_force, what_ended
 from node.executor import Executor, Superseded
-from node.justification import Justification
 from node.logging import log, logger
 
 LOG: Final = logger("driver")
@@ -417,12 +416,7 @@ class Driver:
                 assert block is not None, "asked to commit a block that is not at hand"
                 with suppress(Superseded):  # catching up has committed it meanwhile
                     await self._executor.check(block)
-            finalization = effect.finalization if effect.finalization.block_id == effect.block_id else None
-            is_new = await self._executor.commit(
-                effect.block_id,
-                b"" if finalization is None else encode(finalization),
-                encode(Justification(effect.proposal, effect.certificate, effect.gap, effect.finalization)),
-            )
+            is_new = await self._executor.commit(effect.block_id, effect.finalization, effect.settled)
             if is_new:
                 await self._on_commit(effect.block_id)
         self.final_view = max(self.final_view, effect.finalization.view)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from enum import Enum
 from typing import Final
@@ -22,10 +22,11 @@ from ledger.mempool import Mempool
 from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
 from ledger.transition import Execution, Rules, Tip, apply_block, check_size, execute, open_transaction
 from ledger.types import BlockId, ChainId, Height, TimeMs, TxId
+from ledger.vote import Certificate
 from node.event_index import entries_of
 from node.opened import Opened
 from node.pace import Pace, Slices, sliced
-from node.store.stores import FinalizedBlock, Offload, Stores
+from node.store.stores import Offload, Stores, finalized
 
 UNFINALIZED_BLOCKS_MAX: Final = 64  # executed and kept above the last final block
 
@@ -212,26 +213,31 @@ class Executor:
 
     # --- final blocks -------------------------------------------------------
 
-    async def commit(self, of: BlockId, finalization: bytes, justification: bytes) -> bool:
+    async def commit(
+        self, of: BlockId, finalization: Certificate, settled: Sequence[Certificate] = ()
+    ) -> bool:
         """Write a final block that was run: blocks first, then state, each one synced batch.
 
-        `finalization` is the encoded certificate of this very block, empty where a descendant's
-        covers it. False where the block was written before: consensus and catching up may both
-        want it. A failed write ends the process: the store sees to it.
+        `finalization` is of this very block or of a descendant; `settled` is kept for disputes. False
+        where the block was written before: consensus and catching up may both want it. A failed write
+        ends the process: the store sees to it.
         """
         async with self._committing:
             execution = self._executions.get(of)
             if execution is None and self.stores.blocks.height_of(of) is not None:
                 return False
             assert execution is not None, "asked to commit a block that was never run"
-            await self._commit(execution, finalization, justification)
+            await self._commit(execution, finalization, settled)
             return True
 
-    async def _commit(self, execution: Execution, finalization: bytes, justification: bytes) -> None:
+    async def _commit(
+        self, execution: Execution, finalization: Certificate, settled: Sequence[Certificate]
+    ) -> None:
         tip = execution.tip
         assert tip.header.parent_id == self.committed.id, "blocks are committed oldest first"
         index = entries_of(tip.header.height, tip.header.time_ms, execution.transactions, execution.receipts)
-        await self.stores.commit(FinalizedBlock(execution, finalization, justification), index, self._offload)
+        final = finalized(execution, finalization, settled)
+        await self.stores.commit(final, index, self._offload)
         self.committed = replace(tip, world=self.stores.state)
         self._prune(tip)
         self.mempool.remove(transaction.id for transaction in execution.transactions)

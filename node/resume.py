@@ -7,7 +7,6 @@ from ledger.transition import Rules, Tip, apply_block
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Height
 from ledger.vote import Certificate
 from node.event_index import entries_of
-from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.pace import drained
 from node.store.stores import Stores
 
@@ -45,4 +44,4 @@ def finalization_of_head(stores: Stores) -> Certificate | None:
         return decode(own[1], Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     stored = stores.blocks.stored(height)
     assert stored is not None, "the head is stored"
-    return decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX).finalization
+    return decode(stored.covering, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)

@@ -5,7 +5,7 @@ Notarizations are kept by (view, hash), nullifications by view. A view may hold 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ledger.types import BlockId, View
 from ledger.vote import Certificate, VoteKind
@@ -80,6 +80,12 @@ class CertificateStore:
         views = sorted(self._notarizations.keys() | self._finalizations.keys(), reverse=True)
         held = (self.of_block(view, block_id) for view in views)
         return next((certificate for certificate in held if certificate is not None), None)
+
+    def settling(self, view: View, chain: Sequence[BlockId]) -> Certificate | None:
+        """A certificate that settled this view for a chain: of one of its blocks, or a nullification."""
+        of_blocks = (self.of_block(view, block_id) for block_id in chain)
+        held = next((certificate for certificate in of_blocks if certificate is not None), None)
+        return self.nullification(view) if held is None else held
 
     def of_kind(self, view: View, kind: VoteKind) -> Certificate | None:
         """One certificate of this view and kind, whatever its block: what a peer may ask for."""

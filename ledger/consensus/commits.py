@@ -5,12 +5,13 @@ Source: docs/spec/consensus.md, rules F1-F6.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from ledger.consensus.events import Behind, BlockFacts, Commit, DropRecords, Halt
 from ledger.consensus.state import State
 from ledger.types import BlockId, View
-from ledger.vote import Certificate, SignedProposal
+from ledger.vote import Certificate
 
 BEHIND_VIEWS: Final = 16  # further behind than this, syncing by certificates beats fetching block by block
 
@@ -37,8 +38,10 @@ class Commits:
             ):
                 self._say_behind(final)
             return False
+        settled = self._settled(path, final)
         for facts in path:
-            state.out.emit(self._commit_of(facts, final))
+            last = settled if facts is path[-1] else ()
+            state.out.emit(Commit(facts.block_id, facts.height, final, last))
         self._committed(path[-1] if path else state.blocks.committed, final.view)
         return True
 
@@ -59,36 +62,13 @@ class Commits:
         self._behind_said_view = final.view
         self._state.out.emit(Behind(final))
 
-    def _commit_of(self, facts: BlockFacts, final: Certificate) -> Commit:
-        """The block with its certificate and, where they were seen, its proposal and the gap before it."""
-        state = self._state
-        certificate = state.certificates.any_of_block(facts.block_id)
-        if certificate is None:
-            return Commit(facts.block_id, facts.height, None, final, None, ())
-        held = self._proposal_of(certificate.view, facts.block_id)
-        gap = self._gap(certificate.view, facts.block_id)
-        return Commit(facts.block_id, facts.height, certificate, final, held, gap)
-
-    def _proposal_of(self, view: View, wanted: BlockId) -> SignedProposal | None:
-        held = self._state.round(view).proposal
-        return held.signed if held is not None and held.signed.proposal.block_id == wanted else None
-
-    def _gap(self, view: View, wanted: BlockId) -> tuple[Certificate, ...]:
-        """What lies between a block's parent and its view: nullifications and, where it was proposed
-        again, its earlier notarizations, by ascending view."""
-        certificates = self._state.certificates
-        seen: list[Certificate] = []
-        proposal = self._proposal_of(view, wanted)
-        while proposal is not None:
-            below = View(proposal.proposal.parent_view)
-            gap = (certificates.nullification(View(each)) for each in range(view - 1, below, -1))
-            seen.extend(nullification for nullification in gap if nullification is not None)
-            earlier = certificates.notarization(below, wanted)
-            if earlier is None:
-                break
-            seen.append(earlier)
-            view, proposal = below, self._proposal_of(below, wanted)
-        return tuple(reversed(seen))
+    def _settled(self, path: Sequence[BlockFacts], final: Certificate) -> tuple[Certificate, ...]:
+        """What settled each view since the last commit, where this node saw it."""
+        blocks, certificates = self._state.blocks, self._state.certificates
+        chain = [blocks.committed.block_id, *(facts.block_id for facts in path)]
+        views = range(blocks.committed_view + 1, final.view)
+        found = (certificates.settling(View(view), chain) for view in views)
+        return (*(each for each in found if each is not None), final)
 
     def _committed(self, facts: BlockFacts, view: View) -> None:
         state = self._state

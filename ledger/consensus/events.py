@@ -262,21 +262,16 @@ class Check:
 class Commit:
     """This block is final: make it durable, apply it. Oldest first, each once, without gaps.
 
-    `certificate` is a notarization or finalization of this very block (None where this node holds only
-    a descendant's: then the child's body carries one), `finalization` the one that makes it final (of
-    itself or of a descendant). `proposal` and `gap` (the nullifications between its parent's view and
-    its own) justify its place and are kept with it for disputes; None and empty where never seen. Of a
-    block that was proposed again, `proposal` is the latest, and `gap` goes back to the first: it holds the
-    notarizations of the block in its earlier views too. A block that a sync committed meanwhile is
+    `finalization` makes it final: its own, or a descendant's. `settled`, with the last block that it covers,
+    holds what settled the views since the last commit, as far as this node saw it: nullifications, and
+    certificates of these blocks. They are kept for disputes. A block that a sync committed meanwhile is
     skipped by the driver.
     """
 
     block_id: BlockId
     height: Height
-    certificate: Certificate | None
     finalization: Certificate
-    proposal: SignedProposal | None
-    gap: tuple[Certificate, ...]
+    settled: tuple[Certificate, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,24 +30,24 @@ from ledger.types import (
     QUORUM_CERTIFICATE_BYTES_MAX,
     BlockId,
     ChainId,
+    Epoch,
     Height,
     TxId,
 )
+from ledger.vote import Certificate
 from node.link import Link, make_link
 from node.store.database import Batch, Database, check_identity, identity_entry
 from node.store.failure import StoreCorrupted
+from node.store.settled import EpochRecord, Retention, SettledViews, epoch_entry, settled_entries
 
 Value = TypeVar("Value")
 
 KIND: Final = "blocks"
-RETENTION_BLOCKS: Final = 2_000  # how long justifications are kept: two epochs of the default length
-JUSTIFICATION_BYTES_MAX: Final = 1 << 20
 RECEIPTS_BYTES_MAX: Final = 64 << 20
-_SWEEP_BLOCKS_MAX: Final = 64  # outdated justifications removed with one new block
 _HEADER_BYTES_MAX: Final = 2_048
 
 # First byte of a key; heights follow as 8 bytes, big-endian, so that key order is height order.
-_HEADER, _BODY, _RECEIPTS, _FINALIZATION, _JUSTIFICATION = b"H", b"B", b"R", b"F", b"J"
+_HEADER, _BODY, _RECEIPTS, _FINALIZATION, _COVERING = b"H", b"B", b"R", b"F", b"J"
 _HEIGHT_OF_BLOCK, _PLACE_OF_TRANSACTION = b"I", b"T"
 _END: Final = b"\xff" * 8
 
@@ -65,14 +65,20 @@ class StoredBlock:
 
     receipts: of its transactions, in order.
     finalization: the encoded certificate that makes this very block final, or b"" where a descendant's does.
-    justification: the encoded proposal, parent and gap certificates, or b"".
+    covering: the encoded certificate of a descendant that does, or b"" where the block has its own.
+    settled: certificates to keep for disputes, by view (`node.store.settled`).
+    epoch: the epoch that this block begins, where it is the last of one.
+    retention: how long such certificates are kept.
     """
 
     id: BlockId
     block: Block
     receipts: tuple[Receipt, ...]
     finalization: bytes
-    justification: bytes
+    covering: bytes = b""
+    settled: tuple[Certificate, ...] = ()
+    epoch: tuple[Epoch, EpochRecord] | None = None
+    retention: Retention | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +95,12 @@ class FinalizedPage:
     """Consecutive final blocks, oldest first, and what proves the last of them final.
 
     blocks: encoded blocks.
-    justifications: one for each block, b"" where none is kept.
     link: leads to the header that `finalization` names. None unless the run of blocks up to that certificate
         is longer than a page may be.
     finalization: the encoded certificate of the header of `link`, or of the last block.
     """
 
     blocks: tuple[bytes, ...]
-    justifications: tuple[bytes, ...]
     link: Link | None
     finalization: bytes
 
@@ -104,9 +108,7 @@ class FinalizedPage:
 class BlockStore:
     """The final blocks of one chain, from genesis (height 0) to the head."""
 
-    def __init__(
-        self, database: Database, chain_id: ChainId, *, retention_blocks: int = RETENTION_BLOCKS
-    ) -> None:
+    def __init__(self, database: Database, chain_id: ChainId) -> None:
         """Open what `create` made.
 
         Raises:
@@ -114,7 +116,7 @@ class BlockStore:
         """
         check_identity(database, KIND, chain_id)
         self._database = database
-        self._retention_blocks = retention_blocks
+        self.settled = SettledViews(database)
         newest = list(database.scan(_HEADER, _HEADER + _END, limit=1, reverse=True))
         if not newest:
             raise StoreCorrupted(database.path, "height 0", "it holds no block")
@@ -125,7 +127,7 @@ class BlockStore:
     def create(database: Database, chain_id: ChainId, genesis_block: Block) -> None:
         """Write identity and block 0 into an empty database, in one batch."""
         assert genesis_block.header.height == 0
-        first = StoredBlock(block_id(genesis_block.header), genesis_block, (), b"", b"")
+        first = StoredBlock(block_id(genesis_block.header), genesis_block, (), b"")
         database.write({**identity_entry(KIND, chain_id), **_entries(first)})
 
     # --- writing --------------------------------------------------------------
@@ -144,8 +146,13 @@ class BlockStore:
         )
         assert stored.block.header.parent_id == self._id, "the block does not follow the head"
         assert len(stored.receipts) == len(stored.block.transactions)
-        outdated = self._outdated(height)
-        return Staged({**_entries(stored), **dict.fromkeys(outdated)}, height, stored.id)
+        batch = _entries(stored) | settled_entries(stored.settled)
+        if stored.epoch is not None:
+            batch |= epoch_entry(*stored.epoch)
+        if stored.retention is not None:
+            header = stored.block.header
+            batch |= dict.fromkeys(self.settled.outdated(header.epoch, header.time_ms, stored.retention))
+        return Staged(batch, height, stored.id)
 
     def write(self, staged: Staged) -> None:
         """Make the batch durable; touches nothing else, so another thread may wait for the disk."""
@@ -154,14 +161,6 @@ class BlockStore:
     def settle(self, staged: Staged) -> None:
         """Let readers see the block that was written."""
         self._height, self._id = staged.height, staged.id
-
-    def _outdated(self, height: Height) -> list[bytes]:
-        """Justifications that have left the retention; a few at a time where many have."""
-        kept_from = height - self._retention_blocks
-        if kept_from <= 0:
-            return []
-        until = _JUSTIFICATION + _number(kept_from)
-        return [key for key, _ in self._database.scan(_JUSTIFICATION, until, limit=_SWEEP_BLOCKS_MAX)]
 
     # --- reading --------------------------------------------------------------
 
@@ -218,7 +217,7 @@ class BlockStore:
             self._block(height),
             receipts,
             self._database.get(_FINALIZATION + key) or b"",
-            self._database.get(_JUSTIFICATION + key) or b"",
+            self._database.get(_COVERING + key) or b"",
         )
 
     def height_of(self, identifier: BlockId) -> Height | None:
@@ -276,25 +275,18 @@ class BlockStore:
         if not blocks:
             return None
         if end is not None:
-            return self._page(start, blocks[: end[0]], None, end[1])
+            return FinalizedPage(tuple(blocks[: end[0]]), None, end[1])
         following = self.finalization(Height(start + len(blocks)))
         if following is None:
             return None
         link = self._link(Height(start + len(blocks)), following[0])
-        return None if link.header.epoch != epoch else self._page(start, blocks, link, following[1])
+        return None if link.header.epoch != epoch else FinalizedPage(tuple(blocks), link, following[1])
 
     def _link(self, first: Height, covering: Height) -> Link:
         """The link from the block below `first` to the header at `covering`."""
         start, stop = _HEADER + _number(first), _HEADER + _number(covering)
         between = [BlockId(value[:HASH_BYTES]) for _, value in self._database.scan(start, stop)]
         return make_link(self._header(covering)[1], between)
-
-    def _page(
-        self, start: Height, blocks: list[bytes], link: Link | None, finalization: bytes
-    ) -> FinalizedPage:
-        heights = range(start, start + len(blocks))
-        justifications = tuple(self._database.get(_JUSTIFICATION + _number(each)) or b"" for each in heights)
-        return FinalizedPage(tuple(blocks), justifications, link, finalization)
 
     def audit(self) -> Iterator[Height]:
         """Read every block and its receipts again, from genesis up; yields each height that is sound.
@@ -364,8 +356,8 @@ def _entries(stored: StoredBlock) -> dict[bytes, bytes | None]:
     }
     if stored.finalization:
         entries[_FINALIZATION + key] = stored.finalization
-    if stored.justification:
-        entries[_JUSTIFICATION + key] = stored.justification
+    if stored.covering:
+        entries[_COVERING + key] = stored.covering
     for index, receipt in enumerate(stored.receipts):
         entries[_PLACE_OF_TRANSACTION + receipt.transaction_id] = key + index.to_bytes(4, "big")
     return entries

@@ -6,7 +6,7 @@ again. State ahead of blocks means that the block database lost its tail; the ga
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
@@ -14,15 +14,18 @@ from pathlib import Path
 from typing import Final
 
 from ledger.block import Block
+from ledger.codec import decode, encode
+from ledger.consensus.timeouts import ConsensusParameters
 from ledger.transition import Execution
-from ledger.types import BlockId, ChainId, Height
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, ChainId, Epoch, Height
+from ledger.vote import Certificate
 from node.failpoints import FailPoint, hit
-from node.store import blocks as block_store
 from node.store.blocks import BlockStore, StoredBlock
 from node.store.database import Batch, Database
 from node.store.evidence import EvidenceStore
 from node.store.failure import OnFailure, StoreCorrupted, exit_process
 from node.store.leveldb import DEFAULT_SIZES, LevelDatabase, LevelSizes
+from node.store.settled import EpochRecord, Retention
 from node.store.state import CACHE_BYTES, StateHead, StateStore
 
 BLOCKS_FOLDER: Final = "blocks"
@@ -37,24 +40,62 @@ class FinalizedBlock:
     """A block that was run and became final.
 
     finalization: the encoded certificate that names this very block, or b"" where a descendant's covers it.
-    justification: the encoded proposal, parent and gap certificates, or b"".
+    covering: the encoded certificate of that descendant, or b"".
+    settled: certificates to keep for disputes.
     """
 
     execution: Execution
     finalization: bytes
-    justification: bytes
+    covering: bytes = b""
+    settled: tuple[Certificate, ...] = ()
 
     @property
     def stored(self) -> StoredBlock:
         """The part that goes to the block database."""
-        run = self.execution
-        return StoredBlock(run.tip.id, run.block, run.receipts, self.finalization, self.justification)
+        run, tip = self.execution, self.execution.tip
+        epoch = None
+        if tip.epoch.epoch != tip.header.epoch:
+            start = tip.epoch
+            record = EpochRecord(start.base_height, start.base_time_ms, tip.validators.validators)
+            epoch = Epoch(start.epoch), record
+        return StoredBlock(
+            tip.id,
+            run.block,
+            run.receipts,
+            self.finalization,
+            self.covering,
+            self.settled,
+            epoch,
+            retention_of(tip.parameters.consensus),
+        )
 
     @property
     def head(self) -> StateHead:
         """The part that says what the state stands after."""
         tip = self.execution.tip
         return StateHead(tip.header, tip.id, tip.history)
+
+
+def finalized(
+    execution: Execution, finalization: Certificate, settled: Sequence[Certificate] = ()
+) -> FinalizedBlock:
+    """A block that this certificate, its own or a descendant's, makes final.
+
+    The certificate of its parent that it carries is kept for disputes too.
+    """
+    encoded = encode(finalization)
+    is_own = finalization.block_id == execution.tip.id
+    parent = execution.block.last_certificate
+    below = [decode(parent, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)] if parent else []
+    return FinalizedBlock(
+        execution, encoded if is_own else b"", b"" if is_own else encoded, (*below, *settled)
+    )
+
+
+def retention_of(parameters: ConsensusParameters) -> Retention:
+    """How long certificates are kept: an epoch's time more than a peer may ask for, since clocks differ."""
+    epochs = parameters.certificate_retention_epochs
+    return Retention(epochs, (epochs + 1) * parameters.epoch_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +207,6 @@ def open_stores(
     *,
     sizes: LevelSizes = DEFAULT_SIZES,
     value_cache_bytes: int = CACHE_BYTES,
-    retention_blocks: int = block_store.RETENTION_BLOCKS,
     on_failure: OnFailure = exit_process,
 ) -> Stores:
     """Open both databases of a node below `data`. The caller holds the home's lock.
@@ -182,9 +222,7 @@ def open_stores(
             )
             for name in (BLOCKS_FOLDER, STATE_FOLDER)
         )
-        stores = stores_over(
-            blocks, state, chain_id, value_cache_bytes=value_cache_bytes, retention_blocks=retention_blocks
-        )
+        stores = stores_over(blocks, state, chain_id, value_cache_bytes=value_cache_bytes)
         opened.pop_all()  # they stay open
         return stores
 
@@ -196,11 +234,10 @@ def stores_over(
     *,
     tree_depth: int | None = None,
     value_cache_bytes: int = CACHE_BYTES,
-    retention_blocks: int = block_store.RETENTION_BLOCKS,
 ) -> Stores:
     """The stores of databases that are open: on disk, or in memory."""
     return Stores(
-        BlockStore(blocks, chain_id, retention_blocks=retention_blocks),
+        BlockStore(blocks, chain_id),
         StateStore(state, chain_id, tree_depth=tree_depth, cache_bytes=value_cache_bytes),
         EvidenceStore(blocks),
         (blocks, state),

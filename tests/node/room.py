@@ -107,8 +107,10 @@ class Room:
 
     async def commit(self, execution: Execution, has_certificate: bool = True) -> bool:
         """Make a block final by its own certificate or, later, a descendant's; False if it was before."""
-        certificate = encode(self.certificate(execution.tip.id, execution.tip.header.height))
-        return await self.executor.commit(execution.tip.id, certificate if has_certificate else b"", b"")
+        named = execution.tip.id if has_certificate else BlockId(b"descendant".ljust(32))
+        return await self.executor.commit(
+            execution.tip.id, self.certificate(named, execution.tip.header.height)
+        )
 
     async def grow(
         self, count: int = 1, transactions: bool = True, finalize_each: int = 1

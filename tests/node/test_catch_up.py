@@ -10,7 +10,7 @@ import pytest
 
 import node.catch_up as catch_up_module
 from ledger.block import Block, Header, block_id, decode_block
-from ledger.codec import decode, encode
+from ledger.codec import encode
 from ledger.consensus.events import Behind, Synced
 from ledger.transition import Execution
 from ledger.types import BlockId, Height, PublicKey
@@ -18,7 +18,6 @@ from ledger.vote import Certificate, VoteKind
 from node.catch_up import PAGE_BLOCKS_MAX, PAGE_BYTES_MAX, CatchUp, Page
 from node.driver import NodeHalted
 from node.home import Home
-from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.link import Link
 from node.lost_blocks import MARK_FILE, LostBlocks, read_mark
 from tests.node.room import Room
@@ -239,8 +238,7 @@ async def test_consensus_hears_only_of_a_block_that_its_own_certificate_names() 
     assert seen == [PAGE_BLOCKS_MAX + 9]
     middle = follower.room.stores.blocks.stored(Height(PAGE_BLOCKS_MAX))
     assert middle is not None
-    kept = decode(middle.justification, Justification, JUSTIFICATION_BYTES_MAX)
-    assert kept.finalization == follower.target()
+    assert middle.covering == encode(follower.target())
 
 
 async def test_an_aim_under_the_link_is_raised_by_consensus_before_anything_is_stored() -> None:

@@ -19,7 +19,7 @@ import pytest
 import node.driver as driver_module
 import node.pace as pace_module
 from ledger.block import Block, block_id
-from ledger.codec import decode
+from ledger.codec import encode
 from ledger.consensus.blocks import facts_of
 from ledger.consensus.epochs import Epochs
 from ledger.consensus.events import (
@@ -81,7 +81,6 @@ from node.bodies import Bodies
 from node.consensus_log import RECORD, ConsensusLog
 from node.driver import INPUTS_OF_PEER_MAX, TURN_INPUTS_MAX, Driver, NodeHalted
 from node.epochs import epoch_in_force
-from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 from node.store.failure import StoreFailed
 from node.store.journal import Journal
 from node.store.journal import Record as Entry
@@ -248,10 +247,9 @@ class Site:
 
     def commit_of(self, execution: Execution, view: int = 1) -> Commit:
         identifier = execution.tip.id
-        notarization = self.room.certificate(identifier, view, VoteKind.NOTARIZE)
         finalization = self.room.certificate(identifier, view)
         height = Height(execution.tip.header.height)
-        return Commit(identifier, height, notarization, finalization, None, ())
+        return Commit(identifier, height, finalization, (finalization,))
 
     def build_on(self, parent: Execution | None = None, *, may_be_empty: bool = True) -> Build:
         tip = self.room.executor.committed if parent is None else parent.tip
@@ -712,26 +710,23 @@ async def test_a_commit_is_durable_and_told_before_what_follows() -> None:
         assert site.heard == [TransactionsPending(True), TransactionsPending(False)]
     stored = site.room.stores.blocks.stored(Height(1))
     assert stored is not None
-    assert decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX) == Justification(
-        None, commit.certificate, (), commit.finalization
-    )
-    assert stored.finalization
+    assert stored.finalization == encode(commit.finalization)
+    assert site.room.stores.blocks.settled.certificate(0, 1) == encode(commit.finalization)
 
 
 async def test_a_descendants_finalization_is_not_taken_for_the_blocks_own() -> None:
-    """It is kept as what justifies the block, and the block's own stays empty."""
+    """It is kept as what covers the block, and the block's own stays empty."""
     site = Site()
     first = await site.room.build()
     second = await site.room.build(first.tip.id)
     async with site.running():
         finalization = site.room.certificate(second.tip.id, 2)
-        await site.does(Commit(first.tip.id, Height(1), None, finalization, None, ()))
+        await site.does(Commit(first.tip.id, Height(1), finalization, ()))
         assert site.driver.final_view == 2
     stored = site.room.stores.blocks.stored(Height(1))
     assert stored is not None
     assert stored.finalization == b""
-    kept = decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX)
-    assert kept == Justification(None, None, (), finalization)
+    assert stored.covering == encode(finalization)
 
 
 async def test_a_block_whose_run_had_to_make_room_is_run_again() -> None:

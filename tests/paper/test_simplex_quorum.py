@@ -281,8 +281,7 @@ def test_finalization_is_sent_and_commits() -> None:
     assert (FINALIZE, 1) in certificates_in(effects)
     (commit,) = of(effects, Commit)
     assert (commit.block_id, commit.height) == (block_id(header), 1)
-    assert commit.certificate == commit.finalization
-    assert commit.proposal == subject.proposal(1, header).signed
+    assert commit.settled == (commit.finalization,)
 
 
 def test_finalization_commits_ancestors_oldest_first_and_once() -> None:
@@ -299,11 +298,11 @@ def test_finalization_commits_ancestors_oldest_first_and_once() -> None:
     final = subject.certificate(FINALIZE, 2, second)
     effects = subject.hear_certificates(final)
     assert [commit.block_id for commit in of(effects, Commit)] == [block_id(first), block_id(second)]
-    assert [commit.certificate for commit in of(effects, Commit)] == [parent, final]
+    assert [commit.settled for commit in of(effects, Commit)] == [(), (parent, final)]
     effects = subject.hear_certificates(subject.certificate(FINALIZE, 4, third))
     (commit,) = of(effects, Commit)
     assert commit.block_id == block_id(third)
-    assert [nullification.view for nullification in commit.gap] == [3]
+    assert [(each.view, each.kind) for each in commit.settled] == [(3, NULLIFY), (4, FINALIZE)]
     assert of(subject.hear_certificates(final), Commit) == []
 
 

@@ -24,7 +24,6 @@ from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
 from network.simulator.whole.disk import LOG
 from network.simulator.whole.site import SimulatedSite
 from node.assemble import RunningNode
-from node.justification import JUSTIFICATION_BYTES_MAX, Justification
 
 VIOLATIONS_MAX: Final = 20  # the first say enough
 WINDOW_MS: Final = 5_000
@@ -130,8 +129,7 @@ class Judge:
             if certificate.block_id != stored.id:
                 self.violated("certificate", f"{name}: the finalization at {height} is of another block")
         else:
-            justification = decode(stored.justification, Justification, JUSTIFICATION_BYTES_MAX)
-            certificate = justification.finalization
+            certificate = decode(stored.covering, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
         if certificate.kind is not VoteKind.FINALIZE:
             self.violated("certificate", f"{name} committed {height} without a finalization")
         self.judge_certificate(name, certificate)

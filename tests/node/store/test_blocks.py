@@ -30,10 +30,10 @@ from tests.node.store.chain import (
 )
 
 
-def new_stores(retention_blocks: int = 2_000) -> tuple[Stores, MemoryDatabase]:
+def new_stores() -> tuple[Stores, MemoryDatabase]:
     blocks, state = MemoryDatabase("data/blocks"), MemoryDatabase("data/state")
     fill(blocks, state)
-    stores = stores_over(blocks, state, CHAIN, tree_depth=DEPTH, retention_blocks=retention_blocks)
+    stores = stores_over(blocks, state, CHAIN, tree_depth=DEPTH)
     return stores, blocks
 
 
@@ -54,7 +54,7 @@ async def test_a_new_chain_holds_block_zero() -> None:
 
 
 async def test_everything_about_a_block_is_read_back() -> None:
-    """Block, receipts, certificate, justification, id and transactions are found again, after opening too."""
+    """Block, receipts, certificates, id and transactions are found again, after opening too."""
     stores, database = new_stores()
     made = await extend(stores, 5, transactions=3)
     for blocks in (stores.blocks, BlockStore(database.reopened(), CHAIN)):
@@ -67,7 +67,7 @@ async def test_everything_about_a_block_is_read_back() -> None:
                 execution.tip.id, execution.block, execution.receipts,
             )  # fmt: skip
             assert stored.finalization == encode(("final", height))
-            assert stored.justification == encode(("why", height))
+            assert stored.covering == encode(("why", height))
             assert blocks.height_of(execution.tip.id) == height
             assert blocks.id_at(height) == execution.tip.id
             assert blocks.header(height) == execution.tip.header
@@ -154,7 +154,6 @@ async def test_pages_keep_their_limits_and_prove_their_end(
     assert blocks == [execution.block for execution in made[start - 1 : start - 1 + len(blocks)]]
     assert 1 <= len(blocks) <= blocks_max
     assert len(blocks) == 1 or sum(map(len, page.blocks)) <= bytes_max
-    assert len(page.justifications) == len(blocks)
     assert all(upper.header.parent_id == block_id(lower.header) for lower, upper in pairwise(blocks))
     last = blocks[-1].header if page.link is None else page.link.header
     assert final_height(page.finalization) == last.height
@@ -193,26 +192,6 @@ async def test_no_link_leads_into_another_epoch() -> None:
     await extend(stores, 1, epoch=2)
     assert stores.blocks.finalized_page(Height(1), 64, 1 << 20) is None
     assert stores.blocks.finalized_page(Height(4), 64, 1 << 20) is not None
-
-
-async def test_justifications_leave_after_the_retention() -> None:
-    """Parent and gap certificates are kept for the retention and then removed; finalizations stay."""
-    stores, database = new_stores(retention_blocks=4)
-    await extend(stores, 12)
-    kept = [height for height in range(1, 13) if stores.blocks.stored(Height(height)).justification]  # type: ignore[union-attr]  # they are there
-    assert kept == [8, 9, 10, 11, 12]
-    assert all(stores.blocks.stored(Height(height)).finalization for height in range(1, 13))  # type: ignore[union-attr]  # they are there
-    stricter = stores_over(
-        database, MemoryDatabase(entries=stores_entries(stores)), CHAIN, retention_blocks=1
-    )
-    await extend(stricter, 1)
-    assert not any(stricter.blocks.stored(Height(height)).justification for height in range(1, 12))  # type: ignore[union-attr]  # they are there
-
-
-def stores_entries(stores: Stores) -> dict[bytes, bytes]:
-    database = stores._databases[1]
-    assert isinstance(database, MemoryDatabase)
-    return database.entries
 
 
 # --- damage -----------------------------------------------------------------------
