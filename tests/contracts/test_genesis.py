@@ -12,7 +12,7 @@ from ledger.errors import LedgerError
 from ledger.genesis import chain_id, parameters_hash
 from ledger.members import Organisation, Site, key_in_force, nodes_in_force
 from ledger.merkle import log
-from ledger.types import ZERO_HASH
+from ledger.types import STAKE_MAX, ZERO_HASH
 from ledger.validators import ValidatorSet, validators_hash
 from tests.contracts.chain import MemoryState, key_of, make_genesis
 
@@ -90,3 +90,20 @@ def test_a_document_that_does_not_hold_together_is_refused() -> None:
     with pytest.raises(LedgerError) as refused:
         genesis_block(msgspec.structs.replace(genesis, version=2))
     assert refused.value.code == "genesis.version"
+
+
+def test_all_stake_together_has_a_limit() -> None:
+    """The units of a chain add up to at most 2^53 - 1, so that every sum is exact in JSON."""
+    genesis = make_genesis()
+    node, validator = genesis.nodes[0], genesis.validators[0]
+    numbers = range(33)  # 32 of the largest stake, 2^48, are one unit too many already
+    nodes = [msgspec.structs.replace(node, public_key=key_of(f"n{n}").public, name=f"n{n}") for n in numbers]
+    voters = [
+        msgspec.structs.replace(validator, public_key=key_of(f"v{n}").public, stake=STAKE_MAX, node=f"n{n}")
+        for n in numbers
+    ]
+    few = msgspec.structs.replace(genesis, nodes=tuple(nodes), validators=tuple(voters[:31]))
+    genesis_block(few)
+    with pytest.raises(LedgerError) as refused:
+        genesis_block(msgspec.structs.replace(few, validators=tuple(voters)))
+    assert refused.value.code == "units.too_many"
