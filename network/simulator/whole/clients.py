@@ -19,12 +19,13 @@ from contracts.master_data import MasterKind, Put
 from contracts.organisations import AddSite
 from contracts.provenance.capture import CONTRACT as PROVENANCE
 from contracts.provenance.capture import CaptureArguments
+from contracts.staking.bonding import CONTRACT as STAKING
+from contracts.staking.bonding import BondUnits, UnbondUnits, Unjail
 from ledger.codec import Canonical, encode
-from ledger.crypto import KeyPair
-from ledger.genesis import Genesis, chain_id
+from ledger.genesis import chain_id
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
 from ledger.types import TxId
-from network.simulator.whole.founding import REPLAY_WINDOW_BLOCKS
+from network.simulator.whole.founding import REPLAY_WINDOW_BLOCKS, UNITS, Consortium
 from network.simulator.whole.judge import Judge, told_by
 from network.simulator.whole.loop import VirtualLoop
 from network.simulator.whole.site import SimulatedSite
@@ -33,6 +34,7 @@ from node.assemble import RunningNode
 
 PATIENCE_SECONDS: Final = 20.0  # how long a client asks after its transaction
 ASK_SECONDS: Final = 1.0
+STAKE_MOVES_SHARE: Final = 0.3  # of the calls, where stake moves at all
 OPEN_MAX: Final = 200  # transactions that clients wait for at the same time
 
 
@@ -40,16 +42,18 @@ class Clients:
     """Everybody who uses the simulated ledger."""
 
     def __init__(
-        self, loop: VirtualLoop, random: Random, genesis: Genesis, people: dict[str, KeyPair],
-        sites: Sequence[SimulatedSite], judge: Judge, every_ms: int,
+        self, loop: VirtualLoop, random: Random, consortium: Consortium, sites: Sequence[SimulatedSite],
+        judge: Judge, every_ms: int, has_stake_moves: bool,
     ) -> None:  # fmt: skip
         self.is_silent = False
         self.sent = 0
         self.refused = 0
         self._loop = loop
         self._random = random
-        self._chain_id = chain_id(genesis)
-        self._people = people
+        self._chain_id = chain_id(consortium.genesis)
+        self._people = consortium.people
+        self._members = consortium.members
+        self._has_stake_moves = has_stake_moves
         self._sites = sites
         self._judge = judge
         self._every_ms = every_ms
@@ -132,6 +136,8 @@ class Clients:
         return sign_transaction(body, key)
 
     def _call(self, owner: DemoOrganisation, number: int) -> tuple[str, str, Canonical]:
+        if self._has_stake_moves and self._random.random() < STAKE_MOVES_SHARE:
+            return STAKING, *self._stake_move(owner)
         kind = self._random.randrange(10)
         if kind == 0:
             site = AddSite(
@@ -146,6 +152,19 @@ class Clients:
             capture_event(self._event(owner, number)) for _ in range(self._random.choice((1, 1, 2)))
         )
         return PROVENANCE, "capture", CaptureArguments(events)
+
+    def _stake_move(self, owner: DemoOrganisation) -> tuple[str, Canonical]:
+        """Units for or from one of the organisation's validators; now and then all of them."""
+        own = [each.validator.public for each in self._members if each.organisation == owner.id]
+        key = self._random.choice(own) if own else self._members[0].validator.public
+        units = self._random.choice((1, UNITS // 10, UNITS // 2, UNITS, 2 * UNITS))
+        match self._random.randrange(5):
+            case 0 | 1:
+                return "unbond", UnbondUnits(key, units)
+            case 2 | 3:
+                return "bond", BondUnits(key, units)
+            case _:
+                return "unjail", Unjail(key)
 
     def _event(self, owner: DemoOrganisation, number: int) -> JsonObject:
         place: JsonObject = {"id": owner.place(owner.sites[0].reference)}

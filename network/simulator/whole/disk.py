@@ -58,10 +58,11 @@ class Contents:
     files: MemoryDisk = field(default_factory=MemoryDisk)
     blocks: dict[bytes, bytes] = field(default_factory=dict)
     state: dict[bytes, bytes] = field(default_factory=dict)
+    log_bytes_known: int = 0  # what the last batch of the log knows to be durable below it
 
     def copied(self) -> Contents:
         """A backup: what would survive a power cut now."""
-        return Contents(self.files.copied(), dict(self.blocks), dict(self.state))
+        return Contents(self.files.copied(), dict(self.blocks), dict(self.state), self.log_bytes_known)
 
 
 def founded(genesis: Genesis, validator: PublicKey | None, generation: bytes, salt: bytes) -> Contents:
@@ -103,6 +104,7 @@ class OpenDisk:
         self._on_misuse = on_misuse
         self._has_failed = False  # a write that the node was told of
         self._is_reported = False
+        self._log_bytes: int | None = None  # what was durable when the batch under way was written
         self._dying_at: int | None = None  # the operation at which the machine dies; None: it lives
         self._waiting: deque[tuple[Callable[[], None], asyncio.Future[None]]] = deque()
         contents.files.fault = self._operate
@@ -176,6 +178,7 @@ class OpenDisk:
         if operation not in WRITES:
             return None
         self._step(operation)
+        self._note_batch(operation, path)
         if operation == "write" and self.trouble is Trouble.FULL:
             return len(data) // 2
         failing = {Trouble.FAILED_WRITE: "write", Trouble.FAILED_SYNC: "sync"}
@@ -183,6 +186,12 @@ class OpenDisk:
             self._has_failed = True
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return None
+
+    def _note_batch(self, operation: str, path: Path) -> None:
+        if operation == "write" and path == LOG:
+            self._log_bytes = len(self._contents.files.durable(LOG))
+        elif operation == "sync" and path == LOG and self._log_bytes is not None:
+            self._contents.log_bytes_known, self._log_bytes = self._log_bytes, None
 
     def _before_batch(self, batch: Batch) -> None:
         self._step("batch")

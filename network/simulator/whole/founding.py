@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Final
 
+from ledger.consensus.timeouts import ConsensusParameters
 from ledger.crypto import KeyPair, key_pair
-from ledger.genesis import GENESIS_VERSION, Genesis, Parameters
+from ledger.genesis import GENESIS_VERSION, Genesis, Parameters, StakingParameters
 from ledger.members import Key, Node, NodeRole, Organisation, Role, Site
 from ledger.validators import Validator
 from network.testnet.members import ORGANISATIONS, REGISTRAR
@@ -16,6 +17,16 @@ from node.p2p.identity import NodeIdentity, make_identity
 
 WALL_START_MS: Final = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 REPLAY_WINDOW_BLOCKS: Final = 20  # short, so that a run goes round the ring of replay records
+UNITS: Final = 100  # of stake for each share, so that it can move in small steps
+# Everything that takes epochs takes few: a run has about ten.
+STAKING: Final = StakingParameters(
+    reward_units=3,
+    attendance_certificates_min=2,
+    absence_epochs=2,
+    jail_epochs=1,
+    evidence_epochs=2,
+    unbonding_epochs=2,
+)
 _ISSUED: Final = datetime(2025, 12, 1, tzinfo=UTC)
 
 
@@ -41,8 +52,8 @@ class Consortium:
 
 
 @cache
-def consortium_of(stakes: tuple[int, ...]) -> Consortium:
-    """The consortium whose validators have these stakes."""
+def consortium_of(stakes: tuple[int, ...], epoch_blocks: int) -> Consortium:
+    """The consortium whose validators have these shares of the stake, with epochs of so many blocks."""
     members = tuple(_member(index) for index in range(len(stakes)))
     people = {each.id: _key("office", number) for number, each in enumerate(ORGANISATIONS)}
     roles: dict[str, tuple[Role, ...]] = dict.fromkeys(people, (Role.ADMIN, Role.OPERATOR))
@@ -58,7 +69,11 @@ def consortium_of(stakes: tuple[int, ...]) -> Consortium:
         title="Simulated network",
         is_test_network=True,
         time_ms=WALL_START_MS - 1_000,
-        parameters=Parameters(replay_window_blocks=REPLAY_WINDOW_BLOCKS),
+        parameters=Parameters(
+            replay_window_blocks=REPLAY_WINDOW_BLOCKS,
+            consensus=ConsensusParameters(epoch_blocks=epoch_blocks),
+            staking=STAKING,
+        ),
         organisations=tuple(Organisation(each.id, each.title, (each.prefix,)) for each in ORGANISATIONS),
         keys=(*offices, *gateways),
         sites=tuple(
@@ -78,7 +93,7 @@ def consortium_of(stakes: tuple[int, ...]) -> Consortium:
             for each in members
         ),
         validators=tuple(
-            Validator(each.validator.public, stake, each.name)
+            Validator(each.validator.public, UNITS * stake, each.name)
             for each, stake in zip(members, stakes, strict=True)
         ),
     )

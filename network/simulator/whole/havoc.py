@@ -34,8 +34,6 @@ from node.store.journal import Journal
 RESTART_MS: Final = (100, 2_000)  # how long a supervisor takes
 PATIENCE_MS: Final = 1_500  # a doomed process that passes its fail-point too seldom is killed where it stands
 USUAL_SYNC_MS: Final = 2
-DAMAGE_BYTES_MIN: Final = 1_500  # a log of fewer bytes may have no record after its first third
-DAMAGE_SHARE: Final = 3  # the damaged bit lies in this part of the log: followed by records that were synced
 
 
 class Havoc:
@@ -74,13 +72,13 @@ class Havoc:
 
     def refused(self, site: SimulatedSite, problem: Exception) -> None:
         """A node does not start from what is there: the operator repairs what was damaged on purpose."""
-        if isinstance(problem, StoreCorrupted) and site.index in self._expecting_damage:
+        if site.trouble is not None:
+            self.bring_back(site)  # its disk still fails
+        elif isinstance(problem, StoreCorrupted) and site.index in self._expecting_damage:
             del self._expecting_damage[site.index]
             self._faults[DataLoss.DAMAGED.value] += 1
             Journal.create(site.contents.files, LOG, (), site.random.randbytes(16))
             self.bring_back(site)
-        elif site.trouble is not None:
-            self.bring_back(site)  # its disk still fails
         else:
             self._judge.violated("start", f"{site.member.name}: {type(problem).__name__}: {problem}")
 
@@ -162,9 +160,9 @@ class Havoc:
         self._faults[wrong.loss.value] += 1
 
     def _damage(self, site: SimulatedSite) -> None:
-        size = len(site.contents.files.durable(LOG))
-        if size >= DAMAGE_BYTES_MIN:
-            site.contents.files.damage(LOG, self._random.randrange(size // DAMAGE_SHARE))
+        """One bit, below what a later record knows to be durable: elsewhere it looks like a torn tail."""
+        if site.contents.log_bytes_known:
+            site.contents.files.damage(LOG, self._random.randrange(site.contents.log_bytes_known))
             self._expecting_damage[site.index] = None
 
     def _replace(self, site: SimulatedSite, contents: Contents) -> None:

@@ -16,10 +16,11 @@ from ledger.block import Header, block_id
 from ledger.codec import decode, encode
 from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
 from ledger.crypto import Tag, is_signature
+from ledger.epoch import epoch_in_force, validators_in_force
 from ledger.genesis import Genesis, chain_id
 from ledger.transaction import decode_transaction
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Height, TxId
-from ledger.validators import ValidatorSet
+from ledger.validators import ValidatorSet, validators_hash
 from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
 from network.simulator.whole.disk import LOG
 from network.simulator.whole.site import SimulatedSite
@@ -77,6 +78,7 @@ class Judge:
             self.violated(
                 "durable", f"{site.member.name} starts at {height}, was at {self._heights[site.index]}"
             )
+        self._learn(node)
         self._take_heights(site, node, height)
 
     def restored(self, site: SimulatedSite) -> None:
@@ -95,7 +97,15 @@ class Judge:
             self.violated(
                 "roots", f"{site.member.name} holds another state at {header.height} than its header"
             )
+        self._learn(node)
         self._take_heights(site, node, Height(header.height))
+
+    def _learn(self, node: RunningNode) -> None:
+        """The set of each epoch is the same everywhere, and known here before anybody votes in it."""
+        state = node.site.state()
+        epoch, validators = epoch_in_force(state).epoch, validators_in_force(state)
+        if self._sets.setdefault(epoch, validators) != validators:
+            self.violated("epoch", f"two sets of validators for epoch {epoch}")
 
     def _take_heights(self, site: SimulatedSite, node: RunningNode, height: Height) -> None:
         for each in range(self._heights[site.index] + 1, height + 1):
@@ -115,6 +125,9 @@ class Judge:
             self.violated("ancestry", f"the block at {height} of {name} is not on the final block below it")
         if self._roots.setdefault(height, header.state_root) != header.state_root:
             self.violated("roots", f"{name} has another state root at height {height}")
+        voters = self._sets.get(header.epoch)
+        if voters is None or validators_hash(voters) != header.validators_hash:
+            self.violated("epoch", f"{name}: the block at {height} names another set than its epoch has")
         self._judge_finalization(name, node, height)
         for raw in stored.block.transactions:
             transaction_id = decode_transaction(raw).id

@@ -18,6 +18,7 @@ from typing import Final
 
 from ledger.block import Header
 from ledger.consensus.messages import decode_message
+from ledger.epoch import validators_in_force
 from ledger.errors import LedgerError
 from network.simulator.report import RunReport
 from network.simulator.whole.clients import Clients
@@ -60,7 +61,7 @@ class WholeLaboratory:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._faults: Counter[str] = Counter()
-        self._consortium = consortium_of(plan.stakes)
+        self._consortium = consortium_of(plan.stakes, plan.epoch_blocks)
         self._loop = VirtualLoop()
         self.judge = Judge(self._consortium.genesis)
         self._is_over = False
@@ -91,8 +92,8 @@ class WholeLaboratory:
         ]
         self._havoc = Havoc(loop, plan.random("havoc"), self._wire, self._sites, self.judge, self._faults)
         self._clients = Clients(
-            loop, plan.random("clients"), consortium.genesis, consortium.people, self._sites, self.judge,
-            plan.transaction_every_ms,
+            loop, plan.random("clients"), consortium, self._sites, self.judge, plan.transaction_every_ms,
+            plan.has_stake_moves,
         )  # fmt: skip
         for site in self._sites:
             loop.call_later(plan.random("start").uniform(0, 0.2), site.start)
@@ -110,13 +111,13 @@ class WholeLaboratory:
             await incident
         await self._recover()
         self._clients.is_silent = True
-        if not await self._pass(SETTLE_SECONDS, self._is_settled):
-            self.judge.violated("progress", f"not settled: {self._standing()}")
+        await self._settle()
         before = self._highest
         await self._pass(QUIET_SECONDS, lambda: False)
         limit = QUIET_BLOCKS_FAR_MAX if self._plan.distance == "far" else QUIET_BLOCKS_MAX
         if self._highest > before + limit:
             self.judge.violated("quiet", f"{self._highest - before} blocks with nothing to say")
+        await self._settle()
 
     async def _recover(self) -> None:
         """After the last fault every site commits so many more heights, and signs again, in bounded time."""
@@ -127,6 +128,11 @@ class WholeLaboratory:
         self._recovery_ms = self._loop.now_ms - began_ms
         if not is_there:
             self.judge.violated("progress", f"goal {goal} not reached after the faults: {self._standing()}")
+
+    async def _settle(self) -> None:
+        """With silent clients all sites come to one head with nothing waiting."""
+        if not await self._pass(SETTLE_SECONDS, self._is_settled):
+            self.judge.violated("progress", f"not settled: {self._standing()}")
 
     async def _pass(self, seconds: float, is_done: Callable[[], bool]) -> bool:
         """Let time pass until something is done, or a rule is broken; False if it was not done in time."""
@@ -258,7 +264,12 @@ class WholeLaboratory:
 
 
 def _takes_part(site: SimulatedSite) -> bool:
-    return site.is_up and site.node is not None and site.node.site.status().is_voting
+    """Whether a node signs, or has no stake to sign with."""
+    if not site.is_up or site.node is None:
+        return False
+    key = site.member.validator.public
+    has_stake = validators_in_force(site.node.site.state()).index_of(key) is not None
+    return site.node.site.status().is_voting or not has_stake
 
 
 @contextmanager

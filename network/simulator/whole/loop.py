@@ -184,7 +184,15 @@ class VirtualLoop(asyncio.BaseEventLoop):
         life = LIFE.get()
         if life is not None:
             life.owns(task)
+        else:
+            task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """A task of the run itself, of no process: if it failed, so did the run."""
+        problem = None if task.cancelled() else task.exception()
+        if problem is not None:
+            self.problems.append(problem)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """A callback failed, which is a bug of what runs here: kept for the verdict."""

@@ -9,13 +9,15 @@ from typing import Final
 
 from ledger.errors import LedgerError
 from network.simulator.scenario import NODES_MAX, NODES_MIN, STAKES
-from network.simulator.whole.incidents import Family, Incident, draw_incidents
+from network.simulator.whole.incidents import Family, Incident, WrongData, draw_incidents
 from network.simulator.whole.wire import Link, Quality
 
 FAULTS_MS: Final = (5_000, 8_000, 15_000)  # how long the fault phase may last
 FAULTS_MS_WEIGHTS: Final = (5, 4, 1)
 CALM_MS: Final = 5_000
 INCIDENTS: Final = (3, 6)  # at least, at most
+EPOCH_BLOCKS: Final = (4, 9, 1_000)
+EPOCH_BLOCKS_SHORT: Final = (3, 5)
 
 # One-way delays in milliseconds between the regions of a network across the world.
 REGIONS: Final = ("Frankfurt", "Virginia", "Singapore", "Sao Paulo")
@@ -31,12 +33,13 @@ class Scenario:
     name: str
     says: str
     families: tuple[Family, ...]
+    has_stake_moves: bool = False
 
 
 SCENARIOS: Final = {
     each.name: each
     for each in (
-        Scenario("whole", "every family of faults", tuple(Family)),
+        Scenario("whole", "every family of faults, and stake that moves", tuple(Family), True),
         Scenario("whole-calm", "no faults", ()),
         Scenario(
             "whole-wire", "slow, lossy, clogged, flapping and cut links", (Family.WIRE, Family.PARTITION)
@@ -46,6 +49,12 @@ SCENARIOS: Final = {
         ),
         Scenario("whole-data", "older, foreign and damaged data, with deaths", (Family.DATA, Family.CRASH)),
         Scenario("whole-clock", "wrong clocks and cut links", (Family.CLOCK, Family.PARTITION)),
+        Scenario(
+            "whole-stake",
+            "stake bonded, unbonded and jailed in short epochs, and every fault that leaves data alone",
+            (Family.CRASH, Family.PARTITION, Family.WIRE, Family.DISK, Family.CLOCK),
+            True,
+        ),
     )
 }
 
@@ -62,6 +71,8 @@ class Plan:
     incidents: tuple[Incident, ...]
     faults_end_ms: int
     transaction_every_ms: int
+    epoch_blocks: int
+    has_stake_moves: bool
 
     def random(self, purpose: str) -> Random:
         """The chance that one part of the run has for itself."""
@@ -83,6 +94,10 @@ def plan_of(seed: int, nodes: int, name: str) -> Plan:
     stakes = random.choice(STAKES.get(nodes, ((1,) * nodes,)))
     families = random.sample(scenario.families, len(scenario.families))
     end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0] if families else CALM_MS
+    incidents = draw_incidents(random, families, stakes, random.randint(*INCIDENTS), end_ms)
+    # A validator in quarantine must stay below a third of the stake, or the chain stops as it is meant to.
+    is_stake_free = not any(isinstance(incident.what, WrongData) for incident in incidents)
+    has_stake_moves = scenario.has_stake_moves and is_stake_free
     distance = random.choices(("room", "country", "world", "far"), (8, 6, 5, 1))[0]
     return Plan(
         seed,
@@ -90,9 +105,11 @@ def plan_of(seed: int, nodes: int, name: str) -> Plan:
         stakes,
         distance,
         _links(random, nodes, distance),
-        draw_incidents(random, families, stakes, random.randint(*INCIDENTS), end_ms),
+        incidents,
         end_ms,
         random.choice((150, 400, 900)),
+        random.choice(EPOCH_BLOCKS_SHORT if has_stake_moves else EPOCH_BLOCKS),
+        has_stake_moves,
     )
 
 

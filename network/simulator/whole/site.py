@@ -14,7 +14,6 @@ from random import Random
 from typing import Any, Final, NoReturn, Protocol
 
 from ledger.block import Header
-from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
 from ledger.types import TimeMs
 from network.simulator.whole.disk import Contents, OpenDisk, Trouble, founded
@@ -24,7 +23,7 @@ from network.simulator.whole.wire import SimulatedTransport, Wire
 from node.assemble import Keys, Options, RunningNode, World
 from node.failpoints import FailPoint, FailPoints, of_node
 from node.p2p.counters import Counters
-from node.store.failure import StoreError, StoreFailed
+from node.store.failure import StoreFailed
 
 STRETCH_STEPS_MAX: Final = 8  # steps of work between two rests
 REST_MS_MAX: Final = 3.0  # how long others then have
@@ -149,9 +148,10 @@ class SimulatedSite:
         self._context.run(of_node.set, self.points)
         try:
             self.node = self._context.run(self._join)
-        except (StoreError, LedgerError) as problem:
+        except Exception as problem:  # noqa: BLE001 - whatever it is, the audience judges it
             if not self._life.is_over:  # it ends here; of a failed write it has ended already
                 self._life.end()
+                self.contents.files.fault = None
                 self._audience.refused(self, problem)
             return False
         self._audience.started(self, self.node)

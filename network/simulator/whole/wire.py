@@ -183,6 +183,7 @@ class _Pipe:
         self._wire = wire
         self._under_way: deque[tuple[float, bytes | None]] = deque()  # None: the end
         self._bytes = 0
+        self._busy_until = 0.0  # the link is sending what was given to it before
         self._last_due = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._arrived: deque[bytes] = deque()
@@ -208,9 +209,9 @@ class _Pipe:
             wire.frames += 1
             wire.heard(*self.link, frame)
         quality = wire.quality(self.link)
-        busy_until = max(wire.loop.time(), self._last_due - quality.delay_ms_min / 1000)
-        sent = busy_until + (0 if frame is None else len(frame) / quality.bytes_per_second)
-        self._last_due = max(self._last_due, sent + wire.delay(self.link))
+        seconds = 0 if frame is None else len(frame) / quality.bytes_per_second
+        self._busy_until = max(wire.loop.time(), self._busy_until) + seconds
+        self._last_due = max(self._last_due, self._busy_until + wire.delay(self.link))
         self._under_way.append((self._last_due, frame))
         self.go_on()
 
