@@ -11,6 +11,7 @@ from typing import Final
 
 from contracts import membership
 from contracts.epcis.identifiers import canonical_id
+from contracts.governance.seats import found_seats
 from contracts.staking.records import found_bond
 from ledger.block import HEADER_VERSION, PROTOCOL_VERSION, Header, certificate_hash, transactions_root
 from ledger.epoch import FIRST_EPOCH, EpochStart, begin_epoch
@@ -61,9 +62,9 @@ def genesis_writes(genesis: Genesis) -> dict[bytes, bytes]:
     """The state after block 0, in the order of writing.
 
     Raises:
-        LedgerError: a record beyond a limit of `contracts.membership` or `contracts.staking`, a prefix
-            twice, an identifier that is none, or `genesis.site_not_canonical`: events name places in their
-            canonical form.
+        LedgerError: a record beyond a limit of `contracts.membership` or `contracts.staking`, more
+            founders than seats (`seats.too_many`), a prefix twice, an identifier that is none, or
+            `genesis.site_not_canonical`: events name places in their canonical form.
     """
     state = Overlay(_Nothing())
     start = EpochStart(FIRST_EPOCH, 0, genesis.time_ms)
@@ -73,6 +74,7 @@ def genesis_writes(genesis: Genesis) -> dict[bytes, bytes]:
         found_bond(state, validator, owners[validator.node])
     for organisation in genesis.organisations:
         membership.record_organisation(state, organisation)
+    found_seats(state, (organisation.id for organisation in genesis.organisations))
     for key in genesis.keys:
         membership.record_key(state, key)
     for index, site in enumerate(genesis.sites):

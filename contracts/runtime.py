@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from contracts import master_data, organisations
 from contracts.arguments import Field, decode_arguments, fields
+from contracts.governance import voting
+from contracts.governance.turn import turn_governance
 from contracts.method import Method
 from contracts.provenance import capture
 from contracts.staking import attendance, bonding, reporting, turn
@@ -32,6 +34,7 @@ CORE_METHODS: Final[tuple[Method[Any], ...]] = (
     *capture.METHODS,
     *bonding.METHODS,
     *reporting.METHODS,
+    *voting.METHODS,
 )
 
 
@@ -83,9 +86,10 @@ class CoreRules:
         """Count who signed the parent's certificate."""
         attendance.count(signers, state)
 
-    def end_epoch(self, closing: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
-        """Turn the stake: who votes in the next epoch, and under what parameters."""
-        return turn.end_epoch(closing, state)
+    def end_epoch(self, following: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
+        """Turn seats and stake: who decides and who votes in the next epoch, and under what parameters."""
+        turn_governance(following, state)
+        return turn.end_epoch(following, state)
 
     def method(self, body: TransactionBody) -> Method[Any]:
         """The method that a transaction names.

@@ -91,9 +91,10 @@ class Rules(Protocol):
         Not called where there is no certificate, nor where the parent is of another epoch.
         """
 
-    def end_epoch(self, closing: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
+    def end_epoch(self, following: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
         """Settle an epoch after the transactions of its last block; answers what governs the next one.
 
+        `following` is the epoch that begins on this block; `state` is of the one that ends.
         It can't refuse: the block would be invalid for ever, and with it every chain that reaches it.
         """
 
@@ -264,12 +265,12 @@ def _governing(
     """What governs the children of the block that is being made; after a last block, the rules say."""
     if not is_last_block(tip.epoch, height, time_ms, tip.parameters.consensus):
         return tip.epoch, tip.validators, tip.parameters
-    validators, parameters = rules.end_epoch(tip.epoch, state)
+    following = EpochStart(tip.epoch.epoch + 1, height, time_ms)
+    validators, parameters = rules.end_epoch(following, state)
     window = parameters.replay_window_blocks
     assert window == tip.parameters.replay_window_blocks, "the ring of replays keeps its size"
-    start = EpochStart(tip.epoch.epoch + 1, height, time_ms)
-    begin_epoch(state, start, validators, parameters)
-    return start, validators, parameters
+    begin_epoch(state, following, validators, parameters)
+    return following, validators, parameters
 
 
 # --- checks -------------------------------------------------------------------

@@ -12,7 +12,6 @@ from __future__ import annotations
 import msgspec
 
 from contracts import membership
-from contracts.possession import check_possession
 from contracts.staking.bonding import check_admitted, check_not_slashed, check_somebody_votes, withdrawn
 from contracts.staking.records import (
     BONDS,
@@ -31,7 +30,6 @@ from ledger.errors import LedgerError
 from ledger.genesis import Parameters, check_staking
 from ledger.members import ORGANISATIONS, NodeRole
 from ledger.state import Overlay, StateView
-from ledger.types import ChainId
 
 
 def grant(state: Overlay, organisation: str, units: int) -> None:
@@ -56,29 +54,18 @@ def withdraw(state: Overlay, organisation: str, units: int) -> None:
     burn(state, units)
 
 
-def admit(
-    state: Overlay,
-    chain_id: ChainId,
-    organisation: str,
-    node: str,
-    public_key: bytes,
-    proof: bytes,
-    units: int,
-) -> Bond:
+def admit(state: Overlay, organisation: str, node: str, public_key: bytes, units: int) -> Bond:
     """Let a key on a member's node validate, with so many new units behind it.
 
-    A key that was removed may be admitted again; what is still on its way out of it stays there.
-
-    Args:
-        proof: `contracts.possession` by the validator's key, for the organisation.
+    That its holder has the key was proved when it was proposed. A key that was removed may be admitted
+    again; what is still on its way out of it stays there.
 
     Raises:
-        LedgerError: `organisation.unknown`, `node.unknown`, `key.invalid`, `key.no_proof`,
-            `validator.slashed`, `validator.admitted`, `validator.elsewhere`, `validator.node_taken`,
-            `validators.too_many`, `validators.stake`, `units.too_many`.
+        LedgerError: `organisation.unknown`, `node.unknown`, `validator.slashed`, `validator.admitted`,
+            `validator.elsewhere`, `validator.node_taken`, `validators.too_many`, `validators.stake`,
+            `units.too_many`.
     """
     _check_member(state, organisation)
-    check_possession(public_key, chain_id, organisation, proof)
     _check_node(state, organisation, node, public_key)
     check_not_slashed(state, public_key)
     before = BONDS.get(state, public_key) or Bond(public_key, organisation, node, False, 0, 0, (), 0, 0)

@@ -29,19 +29,18 @@ from ledger.state import Overlay, StateView
 from ledger.validators import Validator, ValidatorSet
 
 
-def end_epoch(closing: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
-    """Settle an epoch after its last transaction; answers what governs the next one. It can't refuse."""
-    validators, parameters = validators_in_force(state), parameters_in_force(state)
-    next_epoch = closing.epoch + 1
-    attendance.settle(state, validators, next_epoch, parameters.staking)
-    following = next_set(validators, wishes(state, validators))
+def end_epoch(following: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
+    """Settle an epoch after its last transaction; answers what governs the following one. It can't refuse."""
+    closing, parameters = validators_in_force(state), parameters_in_force(state)
+    attendance.settle(state, closing, following.epoch, parameters.staking)
+    validators = next_set(closing, wishes(state, closing))
     before = list(bonds(state))
-    _let_go(state, following, next_epoch, parameters.staking)
-    _retire_nodes(state, following, before)
+    _let_go(state, validators, following.epoch, parameters.staking)
+    _retire_nodes(state, validators, before)
     chosen = NEXT_PARAMETERS.get(state, b"")
     if chosen is not None:
         NEXT_PARAMETERS.delete(state, b"")
-    return following, chosen or parameters
+    return validators, chosen or parameters
 
 
 def wishes(state: StateView, validators: ValidatorSet) -> list[Wish]:

@@ -115,11 +115,10 @@ class Notes:
     def begin_block(self, signers: Sequence[int], state: Overlay) -> None:
         state.put(SIGNERS, bytes(signers))
 
-    def end_epoch(self, closing: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
+    def end_epoch(self, following: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
         chosen = parameters_in_force(state)
-        following = closing.epoch + 1
         skew_ms = chosen.event_time_skew_ms + 1
-        return voters_of(following), msgspec.structs.replace(chosen, event_time_skew_ms=skew_ms)
+        return voters_of(following.epoch), msgspec.structs.replace(chosen, event_time_skew_ms=skew_ms)
 
 
 SIGNERS = full_key("notes", b"signers")

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from contracts.possession import prove_possession
 from contracts.staking import granting
 from contracts.staking.bonding import BondUnits, UnbondUnits, Unjail
 from contracts.staking.records import BONDS, Bond, bonds, held_units, supply_units
@@ -96,8 +95,7 @@ class Stage(Chain):
         overlay = Overlay(self.state)
         owner = OWNERS[number % SPARE] if organisation is None else organisation
         signer = key or voter(number)
-        proof = prove_possession(signer, self.chain_id, owner)
-        bond = granting.admit(overlay, self.chain_id, owner, f"node-{number}", signer.public, proof, units)
+        bond = granting.admit(overlay, owner, f"node-{number}", signer.public, units)
         self.state.commit(overlay)
         return bond
 
@@ -131,9 +129,9 @@ class Stage(Chain):
         for _ in range(epochs):
             overlay = Overlay(self.state)
             closing = epoch_in_force(overlay)
-            validators, parameters = self.rules.end_epoch(closing, overlay)
-            start = EpochStart(closing.epoch + 1, self.height, self.time_ms)
-            begin_epoch(overlay, start, validators, parameters)
+            following = EpochStart(closing.epoch + 1, self.height, self.time_ms)
+            validators, parameters = self.rules.end_epoch(following, overlay)
+            begin_epoch(overlay, following, validators, parameters)
             self.state.commit(overlay)
         return self.voters
 

@@ -46,12 +46,12 @@ class Ledger:
         self.chain_id = ChainId(header.chain_id)
         self.away: set[int] = set()  # validators, by node, that sign nothing
 
-    def sign(self, sender: str, method: str, arguments: Canonical) -> Transaction:
-        """A call of the contract `staking` for the next block."""
+    def sign(self, sender: str, method: str, arguments: Canonical, contract: str = "staking") -> Transaction:
+        """A call for the next block."""
         key, height = key_of(sender), self.tip.header.height + 1
         nonce, data = height.to_bytes(16, "big"), encode_arguments(arguments)
         return sign_transaction(
-            TransactionBody(self.chain_id, key.public, nonce, height, "staking", method, data), key
+            TransactionBody(self.chain_id, key.public, nonce, height, contract, method, data), key
         )
 
     def block(self, *transactions: Transaction) -> Execution:
@@ -69,9 +69,9 @@ class Ledger:
         assert validators_hash(made.validators) == made.header.next_validators_hash
         return execution
 
-    def call(self, sender: str, method: str, arguments: Canonical) -> str:
+    def call(self, sender: str, method: str, arguments: Canonical, contract: str = "staking") -> str:
         """Send one call in a block; its code, empty where it was accepted."""
-        (receipt,) = self.block(self.sign(sender, method, arguments)).receipts
+        (receipt,) = self.block(self.sign(sender, method, arguments, contract)).receipts
         assert (receipt.status is Status.REFUSED) is bool(receipt.code)
         return receipt.code
 

@@ -9,7 +9,6 @@ import pytest
 
 from contracts.membership import node_named
 from contracts.organisations import RemoveNode
-from contracts.possession import prove_possession
 from contracts.staking import granting
 from contracts.staking.records import NEXT_PARAMETERS, SUPPLY_UNITS_MAX, Unbonding, supply_units
 from contracts.staking.turn import set_after, wanted_set
@@ -91,11 +90,9 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "another member's node": ({"node": "node-10"}, "node.unknown"),
     "a node that votes": ({"node": "node-3", "organisation": "center"}, "validator.node_taken"),
     "a key that votes": (
-        {"public_key": voter(3).public, "organisation": "center", "node": "node-13", "signer": voter(3)},
+        {"public_key": voter(3).public, "organisation": "center", "node": "node-13"},
         "validator.admitted",
     ),
-    "somebody else's key": ({"signer": key_of("thief")}, "key.no_proof"),
-    "no key": ({"public_key": bytes(32)}, "key.invalid"),
     "too many units": ({"units": STAKE_MAX + 1}, "validators.stake"),
     "more units than there may be": ({"units": SUPPLY_UNITS_MAX}, "units.too_many"),
 }
@@ -103,28 +100,13 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_not_everything_is_admitted(name: str) -> None:
-    """A ballot is held to the same rules as anybody: members, their nodes, keys that they hold."""
+    """A ballot is held to the same rules as anybody: members, and their own nodes."""
     changes, code = HOSTILE[name]
     stage = make_stage()
-    chosen = {"organisation": "shop", "node": "node-14", "public_key": voter(14).public, "units": 5}
-    signer = changes.get("signer", voter(14))
-    chosen |= {field: value for field, value in changes.items() if field != "signer"}
-    proof = prove_possession(signer, stage.chain_id, chosen["organisation"])  # type: ignore[arg-type]
+    chosen: dict[str, Any] = {"organisation": "shop", "node": "node-14", "public_key": voter(14).public}
+    chosen |= {"units": 5, **changes}
     overlay = Overlay(stage.state)
-    assert code_of(lambda: granting.admit(overlay, stage.chain_id, proof=proof, **chosen)) == code  # type: ignore[arg-type]
-
-
-def test_a_proof_for_another_organisation_admits_nobody() -> None:
-    """The key signs for the organisation that it joins."""
-    stage = make_stage()
-    proof = prove_possession(voter(14), stage.chain_id, "farm")
-    overlay = Overlay(stage.state)
-    assert (
-        code_of(
-            lambda: granting.admit(overlay, stage.chain_id, "shop", "node-14", voter(14).public, proof, 5)
-        )
-        == "key.no_proof"
-    )
+    assert code_of(lambda: granting.admit(overlay, **chosen)) == code
 
 
 def test_the_roll_has_an_upper_limit() -> None:
@@ -191,11 +173,8 @@ def test_a_key_on_its_way_out_does_not_move_to_another_node() -> None:
     stage.remove(3)
     stage.turn()
     overlay = Overlay(stage.state)
-    proof = prove_possession(voter(3), stage.chain_id, "shop")
-    assert (
-        code_of(lambda: granting.admit(overlay, stage.chain_id, "shop", "node-14", voter(3).public, proof, 5))
-        == "validator.elsewhere"
-    )
+    refused = code_of(lambda: granting.admit(overlay, "shop", "node-14", voter(3).public, 5))
+    assert refused == "validator.elsewhere"
 
 
 def test_another_key_on_the_node_waits_until_the_first_one_has_no_weight() -> None:
