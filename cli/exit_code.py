@@ -19,6 +19,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 7
     UNVERIFIED = 8
     CONFLICT = 9
+    FORKED = 10  # `farmgate evidence audit`: two histories conflict, and who made them is proved
     STORE_FAILED = 75  # `ledger-node` alone: the store failed and the process ended itself
     INTERRUPTED = 130
 
@@ -34,6 +35,7 @@ MEANINGS: Final = {
     ExitCode.UNREACHABLE: "no node could be reached",
     ExitCode.UNVERIFIED: "verification failed",
     ExitCode.CONFLICT: "conflict with what is there",
+    ExitCode.FORKED: "a fork is proved and its culprits are named (`farmgate evidence audit`)",
     ExitCode.STORE_FAILED: "the node's store failed (`ledger-node` alone)",
     ExitCode.INTERRUPTED: "interrupted",
 }
@@ -41,6 +43,10 @@ MEANINGS: Final = {
 _BY_CODE: Final = {
     "at.in_future": ExitCode.NOT_FOUND,
     "at.not_kept": ExitCode.NOT_FOUND,
+    "audit.broken_history": ExitCode.UNVERIFIED,
+    "audit.not_final": ExitCode.UNVERIFIED,
+    "audit.not_justified": ExitCode.UNVERIFIED,
+    "audit.other_chain": ExitCode.CONFLICT,
     "genesis.mismatch": ExitCode.CONFLICT,
     "home.exists": ExitCode.CONFLICT,
     "home.in_use": ExitCode.CONFLICT,

@@ -125,6 +125,13 @@ def offence(evidence: Evidence) -> Offence | None:
             return Offence.PROPOSAL_OUT_OF_TURN
 
 
+def offence_of(checked: Evidence) -> Offence:
+    """What evidence that was checked is of."""
+    found = offence(checked)
+    assert found is not None, "checked evidence is of an offence"
+    return found
+
+
 def vote_offence(first: Vote, second: Vote) -> Offence | None:
     """What two votes of one key amount to: the forbidden pairs that S1 and S2 keep a signer from."""
     if (first.chain_id, first.epoch, first.view) != (second.chain_id, second.epoch, second.view):

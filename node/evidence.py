@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final
 
 from ledger.epoch import epoch_in_force, validators_of
-from ledger.evidence import Evidence, accused, check_evidence, evidence_id, offence
+from ledger.evidence import Evidence, accused, check_evidence, evidence_id, offence_of
 from ledger.state import StateView
 from ledger.types import ChainId, Epoch
 from node.logging import log, logger
@@ -73,8 +73,7 @@ class EvidencePool:
         self._held[_slot(evidence)] = evidence
         self._unsaved.append(evidence)
         self._ready.set()
-        culprit, named = validators.validators[place.validator], offence(evidence)
-        assert named is not None, "checked evidence is of an offence"
+        culprit = validators.validators[place.validator]
         log(
             LOG,
             logging.WARNING,
@@ -83,7 +82,7 @@ class EvidencePool:
             node=culprit.node,
             epoch=place.epoch,
             view=place.view,
-            offence=named.value,
+            offence=offence_of(evidence).value,
         )
         return True
 

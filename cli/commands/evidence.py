@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from cli.answers import Evidence, EvidencePage
 from cli.exit_code import ExitCode
-from cli.failure import Failure
+from cli.failure import Failure, Finished
 from cli.group import Command, Group
 from cli.session import Session, with_session
 
 if TYPE_CHECKING:
+    from ledger.accountability import Fork
     from ledger.vote import Proposal, Vote
 
 PAGES_MAX = 100
@@ -102,6 +104,76 @@ def show(session: Session, identifier: str) -> None:
         return output.fields(fields)
 
     output.data({**msgspec.to_builtins(found), "statements": [to_readable(each) for each in said]}, text)
+
+
+@evidence.command(cls=Command)
+@click.argument("first", metavar="HOME_A", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("second", metavar="HOME_B", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@with_session
+def audit(session: Session, first: Path, second: Path) -> None:
+    """Hold the histories of two stopped nodes against each other, and name who signed for both.
+
+    Nothing in the two homes is changed: their blocks are copied to the system's folder for temporary
+    files first. Exit code 0: they agree; 10: they conflict, and validators with more than a third of
+    the stake are proved to have signed for both; 8: they conflict, and lack what would prove by whom.
+    """
+    from node.audit import Agreement, audit_homes
+    from node.home import Home
+    from node.store.failure import StoreError
+
+    try:
+        found = audit_homes(Home(first), Home(second))
+    except StoreError as problem:
+        raise Failure(problem.code, str(problem), exit_code=ExitCode.FAILED) from None
+    if isinstance(found, Agreement):
+        session.output.data(
+            {"forked": False, "height": found.height},
+            lambda: f"no conflict: both hold the same blocks up to height {found.height}",
+        )
+        return
+    session.output.data({"forked": True, **_readable(found)}, lambda: _verdict(session, found))
+    raise Finished(ExitCode.FORKED)
+
+
+def _readable(fork: Fork) -> dict[str, Any]:
+    from ledger.evidence import accused, encode_evidence, evidence_id, offence_of
+
+    named = [
+        {
+            "validator": each.validator,
+            "node": each.node,
+            "public_key": each.public_key.hex(),
+            "stake": each.stake,
+            "view": accused(each.evidence).view,
+            "offence": offence_of(each.evidence).value,
+            "evidence": evidence_id(each.evidence).hex(),
+            "bytes": encode_evidence(each.evidence).hex(),
+        }
+        for each in fork.culprits
+    ]
+    return {
+        "epoch": fork.epoch,
+        "height": fork.height,
+        "blocks": [block.hex() for block in fork.blocks],
+        "final_views": list(fork.final_views),
+        "stake": fork.stake,
+        "total_stake": fork.total_stake,
+        "culprits": named,
+    }
+
+
+def _verdict(session: Session, fork: Fork) -> str:
+    said = _readable(fork)
+    columns = ("node", "stake", "view", "offence", "evidence")
+    rows = [[each[column] for column in columns] for each in said["culprits"]]
+    return "\n".join(
+        [
+            f"fork at height {fork.height}, epoch {fork.epoch}: both histories are final",
+            *(f"  {name}: {block}" for name, block in zip(("A", "B"), said["blocks"], strict=True)),
+            f"{fork.stake} of {fork.total_stake} units of stake signed for both:",
+            session.output.table(columns, rows),
+        ]
+    )
 
 
 def _told(statement: Vote | Proposal) -> str:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from contracts.staking.reporting import is_reported
 from ledger.errors import LedgerError
-from ledger.evidence import Evidence, accused, encode_evidence, evidence_id, offence
+from ledger.evidence import Evidence, accused, encode_evidence, evidence_id, offence_of
 from ledger.types import HEIGHT_MAX, VALIDATORS_MAX
 from node.api.answers import json_answer
 from node.api.context import Api
@@ -76,15 +76,14 @@ def _place(held: Evidence) -> After:
 
 
 def _model(api: Api, held: Evidence) -> EvidenceModel:
-    place, named = accused(held), offence(held)
-    assert named is not None, "held evidence was checked"
+    place = accused(held)
     validators = api.service.epoch_validators(place.epoch)
     culprit = None if validators is None else validators.validators[place.validator]
     return EvidenceModel(
         id=evidence_id(held).hex(),
         epoch=place.epoch,
         view=place.view,
-        offence=named.value,
+        offence=offence_of(held).value,
         validator=place.validator,
         node="" if culprit is None else culprit.node,
         public_key="" if culprit is None else culprit.public_key.hex(),

@@ -49,23 +49,28 @@ class ForkedChain:
     validators: ValidatorSet
     keys: Sequence[KeyPair]
     liars: frozenset[int]
+    chain: ChainId = CHAIN
+    epoch: Epoch = EPOCH
     signers: dict[int, Signer] = field(init=False)
     notarizations: dict[tuple[View, BlockId], Certificate] = field(init=False, default_factory=dict)
+    trunk: list[Header] = field(init=False, default_factory=list)  # what both sides share
 
     def __post_init__(self) -> None:
         self.signers = {}
         for index, key in enumerate(self.keys):
             if index not in self.liars:
-                signer = Signer(CHAIN, key, b"g" * 16)
-                signer.restore([first_record(CHAIN, key.public, b"g" * 16, EPOCH)], (EPOCH, View(0)))
-                signer.begin_epoch(EPOCH, self.validators, is_vote_signature)
+                signer = Signer(self.chain, key, b"g" * 16)
+                signer.restore(
+                    [first_record(self.chain, key.public, b"g" * 16, self.epoch)], (self.epoch, View(0))
+                )
+                signer.begin_epoch(self.epoch, self.validators, is_vote_signature)
                 self.signers[index] = signer
 
     def certificate(
         self, kind: VoteKind, view: View, block: BlockId | None, honest: frozenset[int]
     ) -> Certificate:
         """A quorum of the honest of one world and of liars, taken in random order until it is enough."""
-        vote = Vote(CHAIN, EPOCH, view, kind, block)
+        vote = Vote(self.chain, self.epoch, view, kind, block)
         asked = sorted(honest | self.liars)
         self.random.shuffle(asked)
         signatures: dict[int, bytes] = {}
@@ -116,7 +121,7 @@ class ForkedChain:
             parent,
             height=parent.height + 1,
             parent_id=block_id(parent),
-            epoch=EPOCH,
+            epoch=self.epoch,
             state_root=self.random.randbytes(32),
         )
 
@@ -166,13 +171,21 @@ def draw_fork(seed: int, wanted: Callable[[Drawn], bool] = lambda _: True) -> Dr
 
 
 def _draw(random: Random) -> Drawn:
-    validators, keys, liars = draw_stakes(random)
-    world = ForkedChain(random, validators, keys, liars)
-    everyone = frozenset(range(len(keys)))
+    world = ForkedChain(random, *draw_stakes(random))
     base = msgspec.structs.replace(
-        HEADER, chain_id=CHAIN, epoch=EPOCH - 1, next_validators_hash=validators_hash(validators),
-        validators_hash=validators_hash(validators),
-    )  # fmt: skip
+        HEADER, chain_id=CHAIN, epoch=EPOCH - 1, next_validators_hash=validators_hash(world.validators)
+    )
+    return fork_on(world, base)
+
+
+def fork_on(world: ForkedChain, base: Header) -> Drawn:
+    """A fork in the epoch that stands on a base.
+
+    Raises:
+        NoFork
+    """
+    random, liars = world.random, world.liars
+    everyone = frozenset(range(len(world.keys)))
     trunk = Branch([base], everyone)
     view = View(0)
     for _ in range(random.randrange(5)):
@@ -182,6 +195,7 @@ def _draw(random: Random) -> Drawn:
             world.skip(trunk, view)
         else:
             world.grow(trunk, view, is_again=len(trunk.headers) > 1 and shared < 0.5)
+    world.trunk = trunk.headers
     honest = sorted(everyone - liars)
     random.shuffle(honest)
     cut = random.randrange(len(honest) + 1)
