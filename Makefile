@@ -20,11 +20,12 @@ SERIAL := e2e or simulation
 FAST := not e2e and not simulation and not slow
 BENCH_WORKLOAD ?= epcis
 BENCH_SECONDS ?= 20
-SIM_SEEDS ?= 1-100
-SIM_NODES ?= 4,7
+SIM_SEEDS ?= 1-8
+SIM_LONG_SEEDS ?= 1-200
+SIM_JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench sim mutants lock
+.PHONY: help install demo test check bench sim sim-long mutants lock
 
 help:  ## Say in one line what each target does
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name line; do \
@@ -72,8 +73,11 @@ check: install  ## Lint, formatting, strict types and the fast tests: what must 
 bench: install  ## Measure a local network as JSON; BENCH_WORKLOAD=epcis BENCH_SECONDS=20
 	@$(BIN)/farmgate bench run --workload $(BENCH_WORKLOAD) --validators 4 --seconds $(BENCH_SECONDS) --json
 
-sim: install  ## Run seeded networks with faults and an adversary; SIM_SEEDS=1-100 SIM_NODES=4,7
-	@$(BIN)/farmgate sim run --seed $(SIM_SEEDS) --nodes $(SIM_NODES)
+sim: install  ## Every scenario of the simulator, about five minutes on two processes; SIM_SEEDS=1-8 SIM_JOBS=2
+	@$(BIN)/farmgate sim campaign --seed $(SIM_SEEDS) --jobs $(SIM_JOBS)
+
+sim-long: install  ## The same with more than 20,000 runs, for hours; SIM_LONG_SEEDS=1-200 SIM_JOBS=2
+	@$(BIN)/farmgate sim campaign --seed $(SIM_LONG_SEEDS) --jobs $(SIM_JOBS)
 
 mutants: install  ## Plant each known bug of agreement in turn: the simulator must find them all
 	@$(BIN)/farmgate sim mutants

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
+from collections import deque
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -13,8 +17,24 @@ from cli.failure import Failure, Finished
 from cli.group import Group
 from cli.output import Output
 from network.mutants.hunt import HUNT_SEEDS, MUTANTS, Kill, hunt, mutants_named, red_without
-from network.simulator.campaign import NAMES, parse_nodes, parse_seeds, run_campaign, summary_of
+from network.simulator.campaign import (
+    JOBS_MAX,
+    NAMES,
+    adversaries_of,
+    parse_nodes,
+    parse_seeds,
+    run_campaign,
+    run_trials,
+    share_of,
+    summary_of,
+    table_of,
+    trials_of,
+)
+from network.simulator.event_log import Head, read_head, read_trace
+from network.simulator.replay import Snapshot, differences, record, replay, trace_of
 from network.simulator.report import RunReport
+from network.simulator.scenario import SCENARIOS
+from network.simulator.whole.scenario import SCENARIOS as WHOLE_SCENARIOS
 
 sim: Final = Group(name="sim", help="Run seeded networks with faults and an adversary.")
 
@@ -23,19 +43,21 @@ sim: Final = Group(name="sim", help="Run seeded networks with faults and an adve
 @click.option("--seed", "seeds", default="1", show_default=True, help="A seed, or a range A-B.")
 @click.option("--nodes", "sizes", default="4", show_default=True, help="Validators; 4,7 runs both.")
 @click.option(
-    "--scenario",
-    type=click.Choice(NAMES),
-    default="mixed",
-    show_default=True,
-    help="What goes wrong.",
+    "--scenario", default="mixed", show_default=True, help="What goes wrong: `farmgate sim scenarios`."
+)
+@click.option(
+    "--log", type=click.Path(dir_okay=False, path_type=Path), help="Write a line for each step here."
 )
 @click.pass_obj
-def run(choices: Choices, seeds: str, sizes: str, scenario: str) -> None:
+def run(choices: Choices, seeds: str, sizes: str, scenario: str, log: Path | None) -> None:
     """Run each seed; fail if any breaks a rule, makes no progress, or shows nothing."""
-    output = Output(is_json=bool(choices.is_json), is_quiet=bool(choices.is_quiet))
+    output = _output(choices)
     chosen, nodes = parse_seeds(seeds), parse_nodes(sizes)
     began = time.monotonic()
     reports = []
+    if log is not None:
+        reports.append(_logged(log, chosen, nodes, scenario))
+        chosen = range(0)
     with output.progress("seeds", len(chosen) * len(nodes)) as step:
         for report in run_campaign(chosen, nodes, scenario):
             reports.append(report)
@@ -51,6 +73,144 @@ def run(choices: Choices, seeds: str, sizes: str, scenario: str) -> None:
         output.data(value, lambda: output.fields(list(summary.items())))
     if not all(report.is_green for report in reports):
         raise Finished(ExitCode.FAILED)
+
+
+def _output(choices: Choices) -> Output:
+    return Output(is_json=bool(choices.is_json), is_quiet=bool(choices.is_quiet))
+
+
+def _logged(log: Path, seeds: range, sizes: tuple[int, ...], scenario: str) -> RunReport:
+    """One run, written down as it goes."""
+    if len(seeds) != 1 or len(sizes) != 1 or scenario not in SCENARIOS:
+        raise Failure("sim.log_of_many", "a log is of one seed at one size, and not of whole nodes")
+    try:
+        with log.open("w", encoding="utf-8") as file:
+            return record(Head(seeds[0], sizes[0], scenario), file.write)
+    except OSError as error:
+        raise Failure("sim.log_unwritable", f"{log}: {error.strerror}") from None
+
+
+@sim.command("scenarios")
+@click.pass_obj
+def scenarios(choices: Choices) -> None:
+    """List what a run may be about."""
+    output = _output(choices)
+    says = {name: each.says for name, each in SCENARIOS.items()}
+    says |= {name: each.says for name, each in WHOLE_SCENARIOS.items()}
+    rows = [(name, ",".join(map(str, share_of(name)[1])), words) for name, words in says.items()]
+    value = [{"scenario": name, "sizes": sizes, "says": says} for name, sizes, says in rows]
+    output.data(value, lambda: output.table(("scenario", "nodes", "what"), rows))
+
+
+@sim.command("campaign")
+@click.option(
+    "--seed", "seeds", default="1-4", show_default=True, help="A seed, or a range A-B, for each scenario."
+)
+@click.option(
+    "--nodes", "sizes", default="", help="Validators, as 4,7; each scenario's own sizes by default."
+)
+@click.option("--scenario", "names", multiple=True, help="Only this; may be given again.")
+@click.option("--jobs", type=click.IntRange(1, JOBS_MAX), default=1, show_default=True, help="Processes.")
+@click.pass_obj
+def campaign(choices: Choices, seeds: str, sizes: str, names: tuple[str, ...], jobs: int) -> None:
+    """Run every scenario at each seed; count by scenario and by adversary, and fail if any run is red."""
+    output = _output(choices)
+    chosen = parse_nodes(sizes) if sizes else None
+    trials = list(trials_of(names or NAMES, parse_seeds(seeds), chosen))
+    began = time.monotonic()
+    reports = []
+    with output.progress("runs", len(trials)) as step:
+        for report in run_trials(trials, jobs):
+            reports.append(report)
+            step()
+            if not report.is_green:
+                output.line(_red(report))
+    summary = _summary(reports, time.monotonic() - began)
+    by_scenario, by_adversary = table_of(reports), adversaries_of(reports)
+    red = [_red_as_json(report) for report in reports if not report.is_green]
+    value = {**summary, "scenarios": by_scenario, "adversaries": by_adversary, "red": red}
+    output.data(value, lambda: _campaign_text(output, summary, by_scenario, by_adversary))
+    if red:
+        raise Finished(ExitCode.FAILED)
+
+
+def _campaign_text(
+    output: Output,
+    summary: dict[str, Any],
+    by_scenario: list[dict[str, Any]],
+    by_adversary: list[dict[str, Any]],
+) -> str:
+    tables = [
+        output.table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        for rows in (by_scenario, by_adversary)
+        if rows
+    ]
+    totals = {name: value for name, value in summary.items() if name != "adversaries"}
+    return "\n\n".join((*tables, output.fields(list(totals.items()))))
+
+
+def _red_as_json(report: RunReport) -> dict[str, Any]:
+    size = len(report.stakes)
+    return {
+        "scenario": report.scenario,
+        "seed": report.seed,
+        "nodes": size,
+        "violations": list(report.violations),
+    }
+
+
+@sim.command("replay")
+@click.argument("log", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--until", type=click.IntRange(1), help="Stop after this step; the end by default.")
+@click.option("--diff", help="A:B compares two nodes there; a number, every node there with that step.")
+@click.pass_obj
+def replay_command(choices: Choices, log: Path, until: int | None, diff: str | None) -> None:
+    """Run the seed of a log again, step by step, and show where each node stands."""
+    output = _output(choices)
+    with log.open(encoding="utf-8", errors="replace") as file:
+        lines = iter(file)
+        head = read_head(next(lines, ""))
+        last = deque(lines, maxlen=1)
+    trace = read_trace(last[0]) if last and until is None else None
+    if trace is not None and trace != trace_of(head):
+        raise Failure("sim.replay_differs", "the run leads elsewhere than its log: it is of another release")
+    stop = until if until is not None else sys.maxsize
+    if diff is None:
+        _show_states(output, replay(head, (stop,))[0])
+        return
+    pair = re.fullmatch(r"([0-9]{1,3}):([0-9]{1,3})", diff)
+    if pair is not None:
+        snapshot = replay(head, (stop,))[0]
+        first, second = (int(each) for each in pair.groups())
+        if max(first, second) >= len(snapshot.states):
+            raise Failure("sim.diff", f"{diff!r}, the run has nodes 0 to {len(snapshot.states) - 1}")
+        rows = differences(snapshot.states[first], snapshot.states[second])
+        _show_differences(output, f"n{first}", f"n{second}", rows)
+    elif re.fullmatch(r"[0-9]{1,9}", diff):
+        early, late = replay(head, (stop, int(diff)))
+        rows = tuple(
+            (f"n{place} {name}", old, new)
+            for place, (before, after) in enumerate(zip(early.states, late.states, strict=True))
+            for name, old, new in differences(before, after)
+        )
+        _show_differences(output, f"step {early.step}", f"step {late.step}", rows)
+    else:
+        raise Failure("sim.diff", f"{diff!r}, expected two nodes as 0:2, or a step")
+
+
+def _show_states(output: Output, snapshot: Snapshot) -> None:
+    names = list(dict.fromkeys(name for state in snapshot.states for name in state))
+    rows = [(name, *(state.get(name, "") for state in snapshot.states)) for name in names]
+    heads = (f"step {snapshot.step}", *(f"n{place}" for place in range(len(snapshot.states))))
+    value = {"step": snapshot.step, "time_ms": snapshot.now_ms, "nodes": list(snapshot.states)}
+    output.data(value, lambda: output.table(heads, rows))
+
+
+def _show_differences(
+    output: Output, first: str, second: str, rows: tuple[tuple[str, str, str], ...]
+) -> None:
+    value = [{"what": what, first: one, second: other} for what, one, other in rows]
+    output.data(value, lambda: output.table(("what", first, second), rows) if rows else "no difference")
 
 
 def _summary(reports: list[RunReport], seconds: float) -> dict[str, Any]:
@@ -84,7 +244,7 @@ def _red(report: RunReport) -> str:
 @click.pass_obj
 def mutants(choices: Choices, seeds: int, names: tuple[str, ...]) -> None:
     """Plant each known bug; fail if the campaign stays green with one, or is red without any."""
-    output = Output(is_json=bool(choices.is_json), is_quiet=bool(choices.is_quiet))
+    output = _output(choices)
     chosen = mutants_named(names) if names else MUTANTS
     kills = []
     with output.progress("mutants", len(chosen) + 1) as step:

@@ -66,6 +66,12 @@ VOTES_PER_VIEW: Final = 3
 KEPT_PER_VIEW: Final = 12
 
 
+# The light chain has one epoch: without this an outage of ten minutes would end it.
+ONE_EPOCH: Final = ConsensusParameters(epoch_blocks=1_000_000, epoch_ms=86_400_000)
+
+Watch = Callable[[int, int, Input, Sequence[Effect]], None]
+
+
 @cache
 def keys_of(count: int) -> tuple[KeyPair, ...]:
     """The keys of the simulated validators: public knowledge."""
@@ -142,6 +148,8 @@ class Laboratory:
         self._transactions = 0
         self._most_remembered = 0
         self._recovery_ms = 0
+        self._steps = 0
+        self._watch: Watch | None = None
         self._entered_ms: dict[int, tuple[int, ...]] = {}  # the last two views of each place
 
     @property
@@ -155,7 +163,7 @@ class Laboratory:
 
     def _make_machine(self, index: int, generation: bytes) -> Epochs:
         signer = Signer(self._chain_id, keys_of(len(self._plan.stakes))[index], generation)
-        parameters = ConsensusParameters()
+        parameters = ONE_EPOCH
         begun = EpochBegun(EPOCH, self._validators, parameters, self._base.header, None)
         # A signature is as valid here as there: computed once a run, not once a node.
         return Epochs(self._chain_id, begun, signer, self._verdicts)
@@ -178,8 +186,15 @@ class Laboratory:
 
     # --- the run ---------------------------------------------------------------------
 
-    def run(self) -> RunReport:
-        """Run the plan to its end; answer what came of it."""
+    @property
+    def now_ms(self) -> int:
+        """Virtual time since the run began."""
+        return self._scheduler.now_ms
+
+    def run(self, watch: Watch | None = None) -> RunReport:
+        """Run the plan to its end; answer what came of it. `watch` sees each step, its number first; what it
+        raises ends the run."""
+        self._watch = watch
         try:
             self._run_phases()
         except SchedulerOverrun as overrun:
@@ -291,6 +306,9 @@ class Laboratory:
 
     def _note_step(self, place: int, event: Input, effects: Sequence[Effect]) -> None:
         """What a machine was told and did; the mail itself is noted on the wire."""
+        self._steps += 1
+        if self._watch is not None:
+            self._watch(self._steps, place, event, effects)
         kinds = ",".join(type(effect).__name__ for effect in effects)
         self._scheduler.note(f"{place} {type(event).__name__}: {kinds}".encode())
         for effect in effects:
@@ -370,7 +388,7 @@ class Laboratory:
             violations=tuple(self.oracle.violations),
             virtual_ms=self._scheduler.now_ms,
             recovery_ms=self._recovery_ms,
-            steps=sum(node.steps for node in self.nodes),
+            steps=self._steps,
             messages=self._wire.sent,
             busiest_window=self.oracle.busiest,
             most_remembered=self._most_remembered,

@@ -171,7 +171,6 @@ class SimulatedNode:
         self.wall_ahead_ms = 0
         self.sync_ms_max = 2
         self.doom: CrashPoint | None = None
-        self.steps = 0
         self._around = surroundings
         self._random = random
         self._audience = audience
@@ -257,7 +256,6 @@ class SimulatedNode:
                 self._perform(self._effects.popleft())
             elif self._inputs:
                 assert self.machine is not None
-                self.steps += 1
                 event = self._inputs.popleft()
                 effects = self.machine.step(self._around.scheduler.now_ms, event)
                 self._around.stepped(self.place, event, effects)
