@@ -156,6 +156,20 @@ def test_a_removed_validator_leaves_and_may_be_admitted_again() -> None:
     stage.check_books()
 
 
+def test_a_second_admission_ends_jail() -> None:
+    """The consortium has decided anew: what was before counts no more."""
+    stage = make_stage()
+    for _ in range(2):
+        stage.sign(4, absent=(3,))
+        stage.turn()
+    assert stage.bond_of(3).jailed_until == 5
+    stage.remove(3)
+    bond = stage.admit(3, 60)
+    assert (bond.jailed_until, bond.absences) == (0, 0)
+    stage.turn()
+    assert stage.weights()["node-3"] == 60
+
+
 def test_a_removed_validator_is_forgotten_when_everything_of_it_is_gone() -> None:
     """Then its place on the roll is free, and a ballot finds it unknown."""
     stage = make_stage()
