@@ -26,6 +26,7 @@ from network.simulator.whole.disk import Contents, founded
 from network.simulator.whole.founding import consortium_of
 from network.simulator.whole.havoc import Havoc
 from network.simulator.whole.judge import Judge
+from network.simulator.whole.liar import LIES
 from network.simulator.whole.loop import LoopOverrun, VirtualLoop
 from network.simulator.whole.scenario import Plan, plan_of
 from network.simulator.whole.site import Death, SimulatedSite
@@ -86,7 +87,14 @@ class WholeLaboratory:
         self._wire = Wire(loop, plan.random("wire"), plan.links, self._heard, self._faults)
         self._sites = [
             SimulatedSite(
-                loop, self._wire, consortium.genesis, member, index, plan.random(f"site {index}"), self
+                loop,
+                self._wire,
+                consortium.genesis,
+                member,
+                index,
+                plan.random(f"site {index}"),
+                self,
+                LIES[plan.lie](plan.random("lie")) if index == plan.liar else None,
             )
             for index, member in enumerate(consortium.members)
         ]
@@ -242,10 +250,10 @@ class WholeLaboratory:
             seed=plan.seed,
             scenario=plan.scenario.name,
             stakes=plan.stakes,
-            adversaries=(),
+            adversaries=(plan.lie,) if plan.lie else (),
             heights=tuple(site.height for site in self._sites),
             faults=dict(sorted(self._faults.items())),
-            lies={},
+            lies=self._lies,
             violations=tuple(self.judge.violations),
             virtual_ms=self._loop.now_ms,
             recovery_ms=self._recovery_ms,
@@ -256,11 +264,18 @@ class WholeLaboratory:
             trace_hash=self._loop.trace_hash,
         )
 
+    @property
+    def _lies(self) -> dict[str, int]:
+        told = [site.lie.told for site in self._sites if site.lie is not None]
+        return {self._plan.lie: sum(told)} if told else {}
+
     def _judge_emptiness(self) -> None:
         if not self.judge.told:
             self.judge.violated("empty", "no client was told that its transaction is final")
         if self._plan.scenario.families and not self._faults:
             self.judge.violated("empty", "no fault hit anything")
+        if self._plan.lie and not any(self._lies.values()):
+            self.judge.violated("empty", f"the site with {self._plan.lie} told no lie")
 
 
 def _takes_part(site: SimulatedSite) -> bool:

@@ -9,13 +9,17 @@ from typing import Final
 
 from ledger.errors import LedgerError
 from network.simulator.scenario import NODES_MAX, NODES_MIN, STAKES
-from network.simulator.whole.incidents import Family, Incident, WrongData, draw_incidents
+from network.simulator.whole.incidents import Crash, Cut, Family, Incident, WrongData, draw_incidents
+from network.simulator.whole.liar import FALSE_PAGES, LIES
+from network.simulator.whole.site import Death
 from network.simulator.whole.wire import Link, Quality
 
 FAULTS_MS: Final = (5_000, 8_000, 15_000)  # how long the fault phase may last
 FAULTS_MS_WEIGHTS: Final = (5, 4, 1)
 CALM_MS: Final = 5_000
 INCIDENTS: Final = (3, 6)  # at least, at most
+ABSENCE_MS: Final = 9_000
+LONELY_MS: Final = 2_000
 EPOCH_BLOCKS: Final = (4, 9, 1_000)
 EPOCH_BLOCKS_SHORT: Final = (3, 5)
 
@@ -34,6 +38,7 @@ class Scenario:
     says: str
     families: tuple[Family, ...]
     has_stake_moves: bool = False
+    lies: tuple[str, ...] = ()
 
 
 SCENARIOS: Final = {
@@ -49,6 +54,12 @@ SCENARIOS: Final = {
         ),
         Scenario("whole-data", "older, foreign and damaged data, with deaths", (Family.DATA, Family.CRASH)),
         Scenario("whole-clock", "wrong clocks and cut links", (Family.CLOCK, Family.PARTITION)),
+        Scenario(
+            "whole-liar",
+            "one site that serves false pages, false bodies or junk, with deaths and cut links",
+            (Family.CRASH, Family.PARTITION),
+            lies=tuple(LIES),
+        ),
         Scenario(
             "whole-stake",
             "stake bonded, unbonded and jailed in short epochs, and every fault that leaves data alone",
@@ -73,6 +84,8 @@ class Plan:
     transaction_every_ms: int
     epoch_blocks: int
     has_stake_moves: bool
+    liar: int | None
+    lie: str
 
     def random(self, purpose: str) -> Random:
         """The chance that one part of the run has for itself."""
@@ -98,7 +111,16 @@ def plan_of(seed: int, nodes: int, name: str) -> Plan:
     # A validator in quarantine must stay below a third of the stake, or the chain stops as it is meant to.
     is_stake_free = not any(isinstance(incident.what, WrongData) for incident in incidents)
     has_stake_moves = scenario.has_stake_moves and is_stake_free
+    lie = scenario.lies[seed % len(scenario.lies)] if scenario.lies else ""
+    liar = random.choice(_below_a_third(stakes)) if lie else None
     distance = random.choices(("room", "country", "world", "far"), (8, 6, 5, 1))[0]
+    every_ms = random.choice((150, 400, 900))
+    epoch_blocks = random.choice(EPOCH_BLOCKS_SHORT if has_stake_moves else EPOCH_BLOCKS)
+    if liar is not None:
+        every_ms = 150  # a liar needs something to lie about
+    if liar is not None and lie == FALSE_PAGES:
+        distance, epoch_blocks, end_ms = random.choice(("room", "country")), 1_000, ABSENCE_MS
+        incidents = _absence(random, stakes, liar)
     return Plan(
         seed,
         scenario,
@@ -107,9 +129,28 @@ def plan_of(seed: int, nodes: int, name: str) -> Plan:
         _links(random, nodes, distance),
         incidents,
         end_ms,
-        random.choice((150, 400, 900)),
-        random.choice(EPOCH_BLOCKS_SHORT if has_stake_moves else EPOCH_BLOCKS),
+        every_ms,
+        epoch_blocks,
         has_stake_moves,
+        liar,
+        lie,
+    )
+
+
+def _below_a_third(stakes: tuple[int, ...]) -> list[int]:
+    return [index for index, stake in enumerate(stakes) if 3 * stake < sum(stakes)]
+
+
+def _absence(random: Random, stakes: tuple[int, ...], liar: int) -> tuple[Incident, ...]:
+    """Somebody is away while many blocks of one epoch pass by, and when it returns meets the liar first."""
+    below = [index for index in _below_a_third(stakes) if index != liar]
+    away = random.choice(below)
+    others = [index for index in range(len(stakes)) if index not in (away, liar)]
+    links = tuple(link for other in others for link in ((away, other), (other, away)))
+    back_ms = ABSENCE_MS - LONELY_MS
+    return (
+        Incident(300, back_ms, Crash((away,), Death.POWER_CUT, None, 1)),
+        Incident(back_ms, ABSENCE_MS - 1, Cut(links, "alone with a liar")),
     )
 
 

@@ -18,6 +18,7 @@ from ledger.genesis import Genesis, chain_id
 from ledger.types import TimeMs
 from network.simulator.whole.disk import Contents, OpenDisk, Trouble, founded
 from network.simulator.whole.founding import WALL_START_MS, Member
+from network.simulator.whole.liar import Lie, LyingTransport
 from network.simulator.whole.loop import LIFE, Life, VirtualLoop
 from network.simulator.whole.wire import SimulatedTransport, Wire
 from node.assemble import Keys, Options, RunningNode, World
@@ -99,7 +100,7 @@ class SimulatedSite:
 
     def __init__(
         self, loop: VirtualLoop, wire: Wire, genesis: Genesis, member: Member, index: int,
-        random: Random, audience: Audience,
+        random: Random, audience: Audience, lie: Lie | None = None,
     ) -> None:  # fmt: skip
         self.index = index
         self.member = member
@@ -117,6 +118,7 @@ class SimulatedSite:
         self._genesis = genesis
         self._chain = chain_id(genesis)
         self._audience = audience
+        self.lie = lie
         self._life = Life()
         self._life.is_over = True
         self._transport: SimulatedTransport | None = None
@@ -167,11 +169,12 @@ class SimulatedSite:
             self.contents, self.random, self._on_failed_disk, lambda what: self._audience.misused(self, what)
         )
         self.disk.sync_ms_max, self.disk.trouble = self.sync_ms_max, self.trouble
+        wire = self._transport if self.lie is None else LyingTransport(self._transport, self.lie)
         return RunningNode(
             self._genesis,
             Keys(member.identity, member.validator, self.generation, member.gateway),
             self.disk.opened(self._chain),
-            World(self.clock, SeededPace(self.random), self._transport, Counters(), self.random),
+            World(self.clock, SeededPace(self.random), wire, Counters(), self.random),
             Options(member.name, on_block=self._on_block),
         )
 

@@ -9,6 +9,7 @@ from network.simulator.whole import laboratory
 from network.simulator.whole.clients import Clients
 from network.simulator.whole.havoc import Havoc
 from network.simulator.whole.laboratory import run_whole
+from network.simulator.whole.liar import LIES, FalsePages
 from network.simulator.whole.scenario import SCENARIOS
 from node.executor import Executor
 
@@ -25,7 +26,23 @@ def test_every_scenario_is_green_and_shows_something(scenario: str) -> None:
     assert report.scenario == scenario
     assert min(report.heights) >= laboratory.PROGRESS_HEIGHTS
     assert bool(report.faults) == bool(SCENARIOS[scenario].families)
+    assert bool(report.adversary_messages) == bool(SCENARIOS[scenario].lies)
     assert len(report.trace_hash) == 64
+
+
+@pytest.mark.parametrize(("seed", "lie"), list(enumerate(LIES)))
+def test_every_liar_lies_and_is_found_out(seed: int, lie: str) -> None:
+    """What a site serves besides consensus is believed by nobody without proof."""
+    report = run_whole(seed, 4, "whole-liar")
+    assert report.is_green, report.violations
+    assert report.lies.keys() == {lie}
+    assert report.adversary_messages
+
+
+def test_a_run_whose_liar_tells_the_truth_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would show nothing about lies."""
+    monkeypatch.setattr(FalsePages, "outgoing", lambda self, message: (message,))
+    assert rules(run_whole(0, 4, "whole-liar").violations) == ["empty"]
 
 
 def test_one_seed_is_one_history() -> None:
