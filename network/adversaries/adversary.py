@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Final
 
 from ledger.block import Block
 from ledger.consensus.messages import Message
@@ -31,21 +30,17 @@ from ledger.vote import (
 from network.simulator.chain import Chain, block_on
 from network.simulator.mail import BodyRequest, ChainRequest, Mail
 
-EPOCH: Final = Epoch(0)
-
 
 @dataclass(frozen=True, slots=True)
 class Hands:
     """What an adversary has: a key, a place in the set, a wire, and all that its puppet knows.
 
     `say` sends a message to one peer, past the lie, `post` any mail. `archive` are certificates that
-    the same keys signed on another chain and in another epoch. `keys` are those that it signs with, its
-    own and those of who conspires with it, by index.
+    the same keys signed on another chain and in another epoch. `keys_held` are those that it signs with, its
+    own and those of who conspires with it. Peers and validators have their numbers of the puppet's epoch.
     """
 
-    index: int
     chain_id: ChainId
-    validators: ValidatorSet
     random: Random
     state: Callable[[], State]
     chain: Callable[[], Chain]
@@ -53,7 +48,30 @@ class Hands:
     say: Callable[[int, Message], None]
     post: Callable[[int, Mail], None]
     archive: tuple[Certificate, ...]
-    keys: Mapping[int, KeyPair]
+    keys_held: tuple[KeyPair, ...]
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch that the puppet is in."""
+        return self.state().epoch
+
+    @property
+    def validators(self) -> ValidatorSet:
+        """The set of that epoch."""
+        return self.state().validators
+
+    @property
+    def index(self) -> int:
+        """Its own index in the set."""
+        me = self.state().me
+        assert me is not None, "liars keep their stake"
+        return me
+
+    @property
+    def keys(self) -> Mapping[int, KeyPair]:
+        """The keys by index in the set."""
+        found = ((self.validators.index_of(key.public), key) for key in self.keys_held)
+        return {index: key for index, key in found if index is not None}
 
     @property
     def others(self) -> Iterator[int]:
@@ -62,12 +80,12 @@ class Hands:
 
     def leader(self, view: View) -> int:
         """Who leads a view."""
-        return leader(self.chain_id, EPOCH, view, self.validators)
+        return leader(self.chain_id, self.epoch, view, self.validators)
 
     def vote(self, view: int, kind: VoteKind, block: bytes | None, signer: int | None = None) -> SignedVote:
         """A vote of its own or of an ally, whatever was voted before."""
         index = self.index if signer is None else signer
-        vote = Vote(self.chain_id, EPOCH, view, kind, block)
+        vote = Vote(self.chain_id, self.epoch, view, kind, block)
         return SignedVote(vote, index, sign_vote(self.keys[index], vote))
 
     def proposal(
@@ -75,7 +93,7 @@ class Hands:
     ) -> SignedProposal:
         """A proposal of its own or of an ally, whatever was proposed before."""
         index = self.index if signer is None else signer
-        proposal = Proposal(self.chain_id, EPOCH, view, parent_view, block)
+        proposal = Proposal(self.chain_id, self.epoch, view, parent_view, block)
         return SignedProposal(proposal, index, sign_proposal(self.keys[index], proposal))
 
     def block_on(self, parent: BlockId) -> Block | None:
@@ -112,6 +130,9 @@ class Adversary:
     def answer(self, sender: int, mail: BodyRequest | ChainRequest) -> Iterable[Mail] | None:
         """What a peer gets that asks for a body or for blocks; None: what the puppet would give."""
         return None if self.is_serving else ()
+
+    def epoch_ended(self) -> None:
+        """Views are counted anew."""
 
     def is_welcome(self, transaction: bytes) -> bool:
         """Whether a transaction may get into this node's blocks and gossip."""

@@ -26,6 +26,10 @@ class BadBlock(Adversary):
         super().__init__(hands)
         self._spoilt: dict[int, tuple[ProposalMessage, Block] | None] = {}
 
+    def epoch_ended(self) -> None:
+        """Views are counted anew."""
+        self._spoilt.clear()
+
     def spoil(self, good: Block) -> Block | None:
         """The block, wrong in one place; None: not this time."""
         raise NotImplementedError

@@ -19,6 +19,10 @@ class Colluder(Adversary):
         super().__init__(hands)
         self._done_view = 0
 
+    def epoch_ended(self) -> None:
+        """Views are counted anew."""
+        self._done_view = 0
+
     def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:
         """The votes of all allies at once, by who hears them."""
         if not isinstance(message, VotesMessage):

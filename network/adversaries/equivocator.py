@@ -22,6 +22,10 @@ class Equivocator(Adversary):
         super().__init__(hands)
         self._twins: dict[int, ProposalMessage | None] = {}
 
+    def epoch_ended(self) -> None:
+        """Views are counted anew."""
+        self._twins.clear()
+
     def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:
         """The truth, its opposite, or both, by who asks and by view."""
         match message:

@@ -15,7 +15,7 @@ from ledger.consensus.messages import (
 )
 from ledger.types import BlockId, View
 from ledger.vote import VoteKind
-from network.adversaries.adversary import EPOCH, Adversary, Hands
+from network.adversaries.adversary import Adversary, Hands
 
 VIEWS_A_MOMENT: Final = 6
 FAR: Final = (1 << 20, (1 << 53) - 1)
@@ -40,8 +40,8 @@ class Flooder(Adversary):
         far = hands.random.choice(FAR)
         wants = tuple(Want(view + at, VoteKind.NOTARIZE) for at in range(1, 65))
         self.tell_all(VotesMessage((hands.vote(far, VoteKind.NULLIFY, None),)))
-        self.tell_all(StatusMessage(EPOCH, far, far - 1, far - 1))
-        self.tell_all(CertificateRequest(EPOCH, wants))
+        self.tell_all(StatusMessage(self.hands.epoch, far, far - 1, far - 1))
+        self.tell_all(CertificateRequest(self.hands.epoch, wants))
 
     def _fill(self, view: View) -> None:
         hands = self.hands

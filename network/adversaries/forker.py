@@ -17,6 +17,10 @@ class Forker(Adversary):
         super().__init__(hands)
         self._done_view = 0
 
+    def epoch_ended(self) -> None:
+        """Views are counted anew."""
+        self._done_view = 0
+
     def moment(self) -> None:
         """Fork, if its view has begun."""
         self._fork()

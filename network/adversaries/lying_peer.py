@@ -10,7 +10,7 @@ import msgspec
 from ledger.block import Block
 from ledger.consensus.messages import StatusMessage
 from ledger.vote import Certificate, Vote, VoteKind
-from network.adversaries.adversary import EPOCH, Adversary
+from network.adversaries.adversary import Adversary
 from network.simulator.mail import BodyReply, BodyRequest, ChainReply, ChainRequest, Mail
 
 BOAST_VIEWS: Final = 500
@@ -32,7 +32,7 @@ class LyingPeer(Adversary):
     def moment(self) -> None:
         """Claim to be far ahead."""
         view = self.hands.state().view + BOAST_VIEWS
-        self.tell_all(StatusMessage(EPOCH, view, view - 1, view - 1))
+        self.tell_all(StatusMessage(self.hands.epoch, view, view - 1, view - 1))
 
     def _altered(self, body: Block) -> Block:
         """The right header over another body; or the right body under another header."""

@@ -14,11 +14,17 @@ class Silent(Adversary):
     def __init__(self, hands: Hands) -> None:
         super().__init__(hands)
         self._habit = hands.random.randrange(4)
-        others = list(hands.others)
-        self._shunned = frozenset(hands.random.sample(others, (len(others) + 1) // 2))
+        self._shunned: frozenset[int] = frozenset()
+
+    def epoch_ended(self) -> None:
+        """Peers are numbered anew: others are shunned now."""
+        self._shunned = frozenset()
 
     def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:
         """Nothing, where the habit says so."""
+        if not self._shunned:
+            others = list(self.hands.others)
+            self._shunned = frozenset(self.hands.random.sample(others, (len(others) + 1) // 2))
         is_swallowed = (
             self._habit == 0
             or (self._habit == 1 and isinstance(message, ProposalMessage))

@@ -15,6 +15,10 @@ class Usurper(Adversary):
         super().__init__(hands)
         self._done_view = 0
 
+    def epoch_ended(self) -> None:
+        """Views are counted anew."""
+        self._done_view = 0
+
     def moment(self) -> None:
         """Propose in the view in force."""
         hands, state = self.hands, self.hands.state()

@@ -17,6 +17,10 @@ class MuteLeader(Adversary):
         self._proposed_view = 0
         self._told: dict[int, None] = {}
 
+    def epoch_ended(self) -> None:
+        """Views are counted anew."""
+        self._proposed_view = 0
+
     def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:
         """The first proposal of a view once to each; then nothing."""
         if isinstance(message, ProposalMessage) and message.signed.validator == self.hands.index:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from ledger.consensus import epochs, intake, machine
-from ledger.consensus.events import Commit
+from ledger.consensus import intake, machine
+from ledger.consensus.epochs import Epochs
+from ledger.consensus.events import Commit, Received
 from ledger.consensus.intake import Intake
 from ledger.consensus.machine import Consensus
 from ledger.consensus.messages import ProposalMessage
@@ -14,7 +15,7 @@ from ledger.consensus.outbox import Outbox
 from ledger.consensus.signer import Signer
 from ledger.consensus.tally import Tally
 from ledger.errors import LedgerError
-from ledger.types import BlockId, Epoch, View
+from ledger.types import BlockId, View
 from ledger.validators import ValidatorSet
 from ledger.vote import SignedVote, VoteKind
 from network.mutants.planting import Mutant, Patches
@@ -74,7 +75,11 @@ def _other_epochs_believed(patches: Patches) -> None:
     _forgiving("check_vote_form", "vote.wrong_epoch")(patches)
     _forgiving("verify_certificate", "certificate.wrong_epoch")(patches)
     patches.replace(Intake, "is_our_epoch", lambda self, peer, epoch: True)
-    patches.replace(epochs, "epoch_of", lambda message: Epoch(0))
+    patches.replace(
+        Epochs,
+        "_hear_of_another_epoch",
+        lambda self, now_ms, peer, message: self._run(now_ms, Received(peer, message)),
+    )
 
 
 def _usurper_believed(patches: Patches) -> None:

@@ -11,9 +11,10 @@ from network.mutants.agreement import AGREEMENT
 from network.mutants.liveness import LIVENESS
 from network.mutants.memory import MEMORY
 from network.mutants.planting import Mutant, planted
+from network.mutants.turning import TURNING
 from network.simulator.laboratory import run_seed
 
-MUTANTS: Final = (*AGREEMENT, *MEMORY, *LIVENESS)
+MUTANTS: Final = (*AGREEMENT, *MEMORY, *LIVENESS, *TURNING)
 HUNT_SEEDS: Final = 60
 SCENARIO: Final = "mixed"
 

@@ -7,11 +7,15 @@ bodies and verdicts that it sees on a real node.
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Final
 
 from ledger.block import Block, Header, block_id, certificate_hash
+from ledger.consensus.timeouts import ConsensusParameters
+from ledger.epoch import FIRST_EPOCH, EpochStart, is_last_block
 from ledger.types import ZERO_HASH, BlockId
 from network.simulator.disk import Disk
+from network.simulator.turns import LONG_EPOCH
 
 TRANSACTIONS_PER_BLOCK_MAX: Final = 16
 WALL_START_MS: Final = 1_700_000_000_000
@@ -22,19 +26,43 @@ def digest(*parts: bytes) -> bytes:
     return hashlib.sha256(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).digest()
 
 
-def base_block(chain_id: bytes) -> Block:
-    """Block 0."""
-    return Block(
-        _header(chain_id, 0, ZERO_HASH, WALL_START_MS - 1000, (), b"", ZERO_HASH, ZERO_HASH), b"", ()
-    )
+@cache
+def parameters_of(epoch_blocks: int) -> ConsensusParameters:
+    """What genesis fixes, but for the length of an epoch."""
+    return ConsensusParameters(epoch_blocks=epoch_blocks)
+
+
+def governing(header: Header) -> tuple[EpochStart, ConsensusParameters]:
+    """The epoch of a block's children. A light header says it in plain words where a real one has a hash."""
+    words = [int.from_bytes(header.parameters_hash[at : at + 8], "big") for at in range(0, 32, 8)]
+    return EpochStart(*words[:3]), parameters_of(words[3])
+
+
+def _governed(start: EpochStart, parameters: ConsensusParameters, height: int, time_ms: int) -> bytes:
+    """What a block says of its children, itself of the epoch that began with `start`."""
+    if height > start.base_height and is_last_block(start, height, time_ms, parameters):
+        start = EpochStart(start.epoch + 1, height, time_ms)
+    words = (start.epoch, start.base_height, start.base_time_ms, parameters.epoch_blocks)
+    return b"".join(word.to_bytes(8, "big") for word in words)
+
+
+def base_block(chain_id: bytes, epoch_blocks: int = LONG_EPOCH) -> Block:
+    """Block 0 of a chain whose epochs are so long."""
+    start, time_ms = EpochStart(FIRST_EPOCH, 0, WALL_START_MS - 1000), WALL_START_MS - 1000
+    governed = _governed(start, parameters_of(epoch_blocks), 0, time_ms)
+    header = _header(chain_id, 0, FIRST_EPOCH, governed, ZERO_HASH, time_ms, (), b"", ZERO_HASH, ZERO_HASH)
+    return Block(header, b"", ())
 
 
 def block_on(parent: Header, time_ms: int, certificate: bytes, transactions: tuple[bytes, ...]) -> Block:
     """The one block that these transactions make on that parent at that time."""
     parent_id = block_id(parent)
+    start, parameters = governing(parent)
     header = _header(
         parent.chain_id,
         parent.height + 1,
+        start.epoch,
+        _governed(start, parameters, parent.height + 1, time_ms),
         parent_id,
         time_ms,
         transactions,
@@ -48,6 +76,8 @@ def block_on(parent: Header, time_ms: int, certificate: bytes, transactions: tup
 def _header(
     chain_id: bytes,
     height: int,
+    epoch: int,
+    governed: bytes,
     parent_id: bytes,
     time_ms: int,
     transactions: tuple[bytes, ...],
@@ -59,7 +89,7 @@ def _header(
         version=1,
         chain_id=chain_id,
         height=height,
-        epoch=0,
+        epoch=epoch,
         parent_id=parent_id,
         time_ms=time_ms,
         transactions_root=digest(*transactions),
@@ -69,7 +99,7 @@ def _header(
         history_root=history,
         validators_hash=ZERO_HASH,
         next_validators_hash=ZERO_HASH,
-        parameters_hash=ZERO_HASH,
+        parameters_hash=governed,
         last_certificate_hash=certificate_hash(certificate),
         transaction_count=len(transactions),
         event_count=0,

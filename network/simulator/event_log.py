@@ -17,6 +17,8 @@ from ledger.consensus.events import (
     Commit,
     Effect,
     Entered,
+    EpochBegun,
+    EpochEnded,
     Fetch,
     Input,
     Persist,
@@ -109,6 +111,8 @@ def _input(event: Input) -> str:
             return f"built for v{view}" if header is not None else f"cannot build for v{view}"
         case Checked(block_id, verdict):
             return f"checked {_short(block_id)}: {verdict.value}"
+        case EpochBegun(epoch, validators):
+            return f"epoch {epoch} begins with {len(validators)} validators"
         case TransactionsPending(pending):
             return "transactions wait" if pending else "no transactions wait"
         case _:
@@ -131,6 +135,8 @@ def _effect(effect: Effect) -> str:
             return f"{type(effect).__name__.lower()} {_short(block_id)}"
         case Commit(block_id, height):
             return f"COMMIT {height} {_short(block_id)}"
+        case EpochEnded(epoch, base_id):
+            return f"EPOCH {epoch} ENDED with {_short(base_id)}"
         case Entered(epoch=epoch, view=view, leader=leader):
             return f"ENTER e{epoch} v{view} led by {leader}"
         case _:

@@ -15,18 +15,15 @@ from pathlib import PurePath
 from random import Random
 from typing import Final
 
-from ledger.block import block_id
 from ledger.codec import encode
 from ledger.consensus.epochs import Epochs
 from ledger.consensus.events import Effect, Entered, EpochBegun, Input, Persist
 from ledger.consensus.signer import Signer, first_record
-from ledger.consensus.timeouts import ConsensusParameters
 from ledger.consensus.verdicts import SignatureCache
-from ledger.crypto import KeyPair, key_pair
+from ledger.epoch import FIRST_EPOCH
+from ledger.errors import LedgerError
 from ledger.types import ZERO_HASH, ChainId, Epoch
-from ledger.validators import Validator, ValidatorSet
 from ledger.vote import Certificate, Vote, VoteKind, sign_vote
-from network.adversaries.adversary import EPOCH
 from network.adversaries.cast import CAST
 from network.adversaries.flooder import FORESEEN_MAX
 from network.simulator.chain import base_block, digest
@@ -37,6 +34,7 @@ from network.simulator.mail import Mail
 from network.simulator.node import GENERATION, CrashPoint, SimulatedNode, Surroundings
 from network.simulator.oracle import Oracle
 from network.simulator.report import RunReport
+from network.simulator.roll import Roll, keys_of
 from network.simulator.scenario import Plan, plan_of, scenario_of
 from network.simulator.scheduler import Scheduler, SchedulerOverrun
 from network.simulator.twin_watch import TwinWatch
@@ -54,6 +52,7 @@ DELAY_CAP_MS: Final = 15_000  # what genesis fixes as the longest delay
 VIEW_SLACK_MS: Final = 5_000  # for votes and certificates on their way
 LOOK_MS: Final = 500  # how often memory is measured
 ARCHIVE_VIEWS: Final = 48
+NEVER: Final = 10_001  # an epoch; odd, so that each view has other kinds on either side
 COUNTED_POINTS: Final = (CrashPoint.LOST, CrashPoint.AFTER_VOTE, CrashPoint.AFTER_NULLIFY)
 
 # What a machine may remember for each validator: votes, certificates, rounds, blocks and records above the
@@ -65,33 +64,14 @@ UNSETTLED_VIEWS: Final = 8
 VOTES_PER_VIEW: Final = 3
 KEPT_PER_VIEW: Final = 12
 
-
-# The light chain has one epoch: without this an outage of ten minutes would end it.
-ONE_EPOCH: Final = ConsensusParameters(epoch_blocks=1_000_000, epoch_ms=86_400_000)
-
 Watch = Callable[[int, int, Input, Sequence[Effect]], None]
 
 
 @cache
-def keys_of(count: int) -> tuple[KeyPair, ...]:
-    """The keys of the simulated validators: public knowledge."""
-    return tuple(key_pair(bytes([index + 1]) * 32) for index in range(count))
-
-
-@cache
-def validators_of(stakes: tuple[int, ...]) -> ValidatorSet:
-    """The set with these stakes."""
-    pairs = zip(keys_of(len(stakes)), stakes, strict=True)
-    return ValidatorSet(
-        tuple(Validator(key.public, stake, f"node-{index}") for index, (key, stake) in enumerate(pairs))
-    )
-
-
-@cache
 def archive_of(chain_id: ChainId, stakes: tuple[int, ...]) -> tuple[Certificate, ...]:
-    """Good certificates of the same keys, on another chain and in another epoch of this one."""
+    """Good certificates of the same keys, on another chain and in an epoch to which no run comes."""
     other = ChainId(digest(b"another chain", chain_id))
-    places = ((other, EPOCH), (chain_id, Epoch(1)))
+    places = ((other, FIRST_EPOCH), (chain_id, NEVER))
     votes = []
     for view in range(1, ARCHIVE_VIEWS + 1):
         block = digest(b"another block", view.to_bytes(4, "big"))
@@ -122,13 +102,13 @@ class Laboratory:
         self._scheduler = Scheduler(EVENTS_MAX + plan.faults_end_ms * EVENTS_PER_MS)
         self._faults: Counter[str] = Counter()
         self._wire = Wire(self._scheduler, self._random("wire"), plan.weather, self._faults, plan.distances)
-        self._validators = validators_of(plan.stakes)
+        self._roll = Roll((plan.stakes, *plan.later_stakes))
         self._chain_id = ChainId(digest(b"simulated chain", bytes([plan.chain])))
-        self._base = base_block(self._chain_id)
-        self.oracle = Oracle(self._validators, self._chain_id, plan.honest, block_id(self._base.header))
+        self._base = base_block(self._chain_id, plan.epoch_blocks)
+        self.oracle = Oracle(self._roll, self._chain_id, plan.honest, self._base.header, plan.epoch_blocks)
         self._around = Surroundings(
             scheduler=self._scheduler,
-            validators=self._validators,
+            roll=self._roll,
             make_machine=self._make_machine,
             carry=self._carry,
             crashed=self._note_crash,
@@ -161,17 +141,16 @@ class Laboratory:
         plan = self._plan
         return Random(f"{plan.seed}/{len(plan.stakes)}/{plan.scenario.name}/{purpose}")
 
-    def _make_machine(self, index: int, generation: bytes) -> Epochs:
+    def _make_machine(self, index: int, generation: bytes, begun: EpochBegun) -> Epochs:
         signer = Signer(self._chain_id, keys_of(len(self._plan.stakes))[index], generation)
-        parameters = ONE_EPOCH
-        begun = EpochBegun(EPOCH, self._validators, parameters, self._base.header, None)
         # A signature is as valid here as there: computed once a run, not once a node.
         return Epochs(self._chain_id, begun, signer, self._verdicts)
 
     def _make_node(self, index: int, place: int) -> SimulatedNode:
         keys = keys_of(len(self._plan.stakes))
         disk = Disk(
-            [base_of(self._base)], [first_record(self._chain_id, keys[index].public, GENERATION, EPOCH)]
+            [base_of(self._base)],
+            [first_record(self._chain_id, keys[index].public, GENERATION, Epoch(FIRST_EPOCH))],
         )
         random = self._random(f"node {place}")
         if index in self._plan.twins:
@@ -181,7 +160,7 @@ class Laboratory:
             return SimulatedNode(self._around, index, disk, random, self.oracle)
         archive = archive_of(self._chain_id, self._plan.stakes)
         lie = lies[index]
-        allies = {ally: keys[ally] for ally, theirs in lies.items() if theirs == lie or ally == index}
+        allies = [keys[ally] for ally, theirs in lies.items() if theirs == lie or ally == index]
         return LyingNode(self._around, index, disk, random, CAST[lie], allies, self._chain_id, archive)
 
     # --- the run ---------------------------------------------------------------------
@@ -199,7 +178,15 @@ class Laboratory:
             self._run_phases()
         except SchedulerOverrun as overrun:
             self.oracle.violated("overrun", str(overrun))
-        except (AssertionError, KeyError, IndexError, ValueError, TypeError, AttributeError) as bug:
+        except (
+            LedgerError,
+            AssertionError,
+            KeyError,
+            IndexError,
+            ValueError,
+            TypeError,
+            AttributeError,
+        ) as bug:
             # A bug of the code under test is a finding with a seed, not the end of a campaign.
             self.oracle.violated("bug", f"{type(bug).__name__}: {bug} {_place_of(bug)}")
         self._judge_emptiness()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from random import Random
 from typing import Final
 
@@ -31,23 +31,21 @@ class LyingNode(SimulatedNode):
         disk: Disk,
         random: Random,
         lie: type[Adversary],
-        keys: Mapping[int, KeyPair],
+        keys: Sequence[KeyPair],
         chain_id: ChainId,
         archive: tuple[Certificate, ...],
     ) -> None:
         super().__init__(surroundings, index, disk, random, Deaf())
         self.adversary = lie(
             Hands(
-                index=index,
-                keys=keys,
+                keys_held=tuple(keys),
                 chain_id=chain_id,
-                validators=surroundings.validators,
                 random=random,
                 state=self._state,
                 chain=lambda: self.chain,
                 wall_ms=lambda: self.wall_ms,
                 say=self._tell,
-                post=self.post,
+                post=self._post,
                 archive=archive,
             )
         )
@@ -65,19 +63,25 @@ class LyingNode(SimulatedNode):
         self.adversary.moment()
         self._later(MOMENT_MS, self._moment)
 
+    def epoch_ended(self) -> None:
+        """What the lie noted by view is of another epoch now."""
+        super().epoch_ended()
+        self.adversary.epoch_ended()
+
     def say(self, receiver: int, message: Message) -> None:
         """The puppet speaks; the lie decides what is heard."""
-        for told in self.adversary.outgoing(receiver, message):
-            self._tell(receiver, told)
+        peer = self.peer(receiver)
+        for told in self.adversary.outgoing(peer, message):
+            self._tell(peer, told)
 
     def deliver(self, sender: int, mail: Mail) -> None:
         """The lie listens first."""
         if not self.is_up:
             return
         if isinstance(mail, Statement):
-            self.adversary.heard(sender, mail.message)
+            self.adversary.heard(self.peer(sender), mail.message)
         elif isinstance(mail, BodyRequest | ChainRequest):
-            answers = self.adversary.answer(sender, mail)
+            answers = self.adversary.answer(self.peer(sender), mail)
             if answers is not None:
                 for answer in answers:
                     self.post(sender, answer)
@@ -97,4 +101,7 @@ class LyingNode(SimulatedNode):
         body = None
         if isinstance(heard, ProposalMessage):
             body = self.statement(heard).body
-        self.post(receiver, Statement(heard, body))
+        self._post(receiver, Statement(heard, body))
+
+    def _post(self, receiver: int, mail: Mail) -> None:
+        self.post(self.node(receiver), mail)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from random import Random
 from typing import Final, Protocol, assert_never
@@ -29,6 +29,7 @@ from ledger.consensus.events import (
     DropRecords,
     Effect,
     Entered,
+    EpochBegun,
     EpochEnded,
     Evidence,
     Fetch,
@@ -50,15 +51,15 @@ from ledger.consensus.events import (
     Verdict,
     WakeAt,
 )
-from ledger.consensus.messages import Message, ProposalMessage
+from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage
 from ledger.consensus.records import OwnVote
 from ledger.errors import LedgerError
-from ledger.types import BlockId, TimeMs
-from ledger.validators import ValidatorSet
+from ledger.types import BlockId, ChainId, Epoch, TimeMs
 from ledger.vote import Certificate, VoteKind, verify_certificate
-from network.simulator.chain import WALL_START_MS, Chain, is_body_of
+from network.simulator.chain import WALL_START_MS, Chain, governing, is_body_of
 from network.simulator.disk import Batch, Committed, Disk, DiskFailure, Remains
 from network.simulator.mail import BodyReply, BodyRequest, ChainReply, ChainRequest, Gossip, Mail, Statement
+from network.simulator.roll import Roll
 from network.simulator.scheduler import Scheduler
 
 GENERATION: Final = b"simulated host.."  # where a disk was first written
@@ -129,7 +130,7 @@ class Audience(Protocol):
     def executed(self, index: int, block: Header) -> None:
         """A node built a block, or found one valid."""
 
-    def entered(self, index: int, view: int) -> None:
+    def entered(self, index: int, epoch: int, view: int) -> None:
         """A node moved to a view."""
 
     def noticed(self, index: int, effect: Report | Evidence | Halt) -> None:
@@ -142,12 +143,20 @@ class Surroundings:
     every step of a machine."""
 
     scheduler: Scheduler
-    validators: ValidatorSet
-    make_machine: Callable[[int, bytes], Epochs]
+    roll: Roll
+    make_machine: Callable[[int, bytes, EpochBegun], Epochs]
     carry: Callable[[int, int, Mail], None]
     crashed: Callable[[int, CrashPoint, bool], None]
     stepped: Callable[[int, Input, Sequence[Effect]], None]
     nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A node said something, or (None) can be reached again. Its number is asked for when its turn comes."""
+
+    sender: int
+    message: Message | None
 
 
 class SimulatedNode:
@@ -176,10 +185,10 @@ class SimulatedNode:
         self._audience = audience
         self._life = 0
         self._is_writing = False
-        self._inputs: deque[Input] = deque()
+        self._inputs: deque[Input | Heard] = deque()
         self._effects: deque[Effect] = deque()
         self._wake = 0
-        self._fetches: dict[BlockId, deque[Peer]] = {}
+        self._fetches: dict[BlockId, deque[int]] = {}
         self._sync_turn = 0
         self._sync: Certificate | None = None
         self._is_doomed_to_send = False
@@ -206,7 +215,7 @@ class SimulatedNode:
         assert not self.is_up
         self._audience.started(self.index, self.disk)
         self.chain = Chain(self.disk)
-        self.machine = self._around.make_machine(self.index, self.generation)
+        self.machine = self._around.make_machine(self.index, self.generation, self._epoch_in_force())
         head = self.disk.head
         self.feed(Started(self.wall_ms, head.block.header, head.finalization, tuple(self.disk.records)))
         self._later(self._random.randint(1, GOSSIP_MS), self._gossip_again)
@@ -242,7 +251,7 @@ class SimulatedNode:
 
     # --- inputs and effects ---------------------------------------------------------------
 
-    def feed(self, event: Input) -> None:
+    def feed(self, event: Input | Heard) -> None:
         """Queue an input; it is taken when the disk is not busy."""
         if self.machine is None:
             return
@@ -256,14 +265,68 @@ class SimulatedNode:
                 self._perform(self._effects.popleft())
             elif self._inputs:
                 assert self.machine is not None
-                event = self._inputs.popleft()
+                event = self._named(self._inputs.popleft())
                 effects = self.machine.step(self._around.scheduler.now_ms, event)
                 self._around.stepped(self.place, event, effects)
                 self._effects.extend(effects)
             else:
                 return
 
-    def _perform(self, effect: Effect) -> None:
+    def _named(self, event: Input | Heard) -> Input:
+        if not isinstance(event, Heard):
+            return event
+        peer = self.peer(event.sender)
+        return Connected(peer) if event.message is None else Received(peer, event.message)
+
+    # --- epochs ---------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> Epoch:
+        """The epoch in force."""
+        assert self.machine is not None
+        return self.machine.epoch
+
+    def peer(self, node: int) -> Peer:
+        """The number of a node in the epoch in force."""
+        return self._around.roll.peer(self.epoch, node)
+
+    def node(self, peer: int) -> int:
+        """The node behind a number."""
+        return self._around.roll.node(self.epoch, peer)
+
+    def _epoch_in_force(self) -> EpochBegun:
+        """What the last committed block decided for its children."""
+        start, parameters = governing(self.disk.head.block.header)
+        base = self.disk.committed[start.base_height]
+        return EpochBegun(
+            Epoch(start.epoch),
+            self._around.roll.validators(start.epoch),
+            parameters,
+            base.block.header,
+            base.finalization,
+        )
+
+    def epoch_ended(self) -> None:
+        """The last block of the epoch is committed: the next input begins another."""
+        self._inputs.appendleft(self._epoch_in_force())
+
+    def _tell_what_ended(self, peer: Peer, epoch: Epoch) -> None:
+        entries = [entry for entry in self.disk.committed if entry.block.header.epoch == epoch]
+        if entries and entries[-1].finalization is not None:
+            self.say(self.node(peer), CertificatesMessage((entries[-1].finalization,)))
+
+    def _accuse(self, effect: Report | Evidence | Halt) -> None:
+        """Name nodes to the audience: indices are of one epoch."""
+        match effect:
+            case Report(peer=peer):
+                effect = replace(effect, peer=Peer(self.node(peer)))
+            case Evidence(validator=validator):
+                effect = replace(effect, validator=self.node(validator))
+            case Halt():
+                pass
+        self._audience.noticed(self.index, effect)
+
+    def _perform(self, effect: Effect) -> None:  # noqa: PLR0912  # one case an effect
         match effect:
             case Persist():
                 self._persist(effect)
@@ -272,7 +335,7 @@ class SimulatedNode:
             case DropRecords(epoch, view):
                 self.disk.drop_records(epoch, view)
             case Send(peer, message):
-                self.say(int(peer), message)
+                self.say(self.node(peer), message)
             case Broadcast(message):
                 for receiver in range(self._around.nodes):
                     if receiver != self.index and self.is_up:
@@ -280,10 +343,14 @@ class SimulatedNode:
             case WakeAt(at_ms):
                 self._wake_at(at_ms)
             case Report() | Evidence() | Halt():
-                self._audience.noticed(self.index, effect)
-            case Entered(view=view):
-                self._audience.entered(self.index, view)
-            case SignerState() | EpochEnded() | OldEpoch():
+                self._accuse(effect)
+            case Entered(epoch=epoch, view=view):
+                self._audience.entered(self.index, epoch, view)
+            case EpochEnded():
+                self.epoch_ended()
+            case OldEpoch(peer, epoch):
+                self._tell_what_ended(peer, epoch)
+            case SignerState():
                 pass
             case _:
                 self._begin_work(effect)
@@ -293,7 +360,8 @@ class SimulatedNode:
             case Build():
                 self._later(self._random.randint(0, WORK_MS_MAX), lambda: self._build(effect))
             case Fetch(wanted, sources):
-                self._later(0, lambda: self._fetch(wanted, sources))
+                nodes = tuple(self.node(source) for source in sources)
+                self._later(0, lambda: self._fetch(wanted, nodes))
             case Check(wanted):
                 self._later(self._random.randint(0, WORK_MS_MAX), lambda: self._check(wanted))
             case Behind(finalization):
@@ -346,9 +414,7 @@ class SimulatedNode:
         except DiskFailure:
             self.crash()  # the first write that fails ends the process
             return
-        doom = None
-        if self.doom is not None and is_at(self.doom, batch):
-            doom, self.doom = self.doom, None
+        doom = self.doom if self.doom is not None and is_at(self.doom, batch) else None
         if doom in BEFORE_SYNC_POINTS:
             self.crash(doom)
             return
@@ -395,7 +461,7 @@ class SimulatedNode:
             case Statement(message, body):
                 if body is not None and is_body_of(body):
                     self.chain.keep(body)
-                self.feed(Received(Peer(sender), message))
+                self.feed(Heard(sender, message))
             case BodyRequest(wanted):
                 body = self.chain.body(wanted)
                 if body is not None:
@@ -416,7 +482,7 @@ class SimulatedNode:
 
     def connected(self, peer: int) -> None:
         """A link works again."""
-        self.feed(Connected(Peer(peer)))
+        self.feed(Heard(peer, None))
 
     # --- transactions -------------------------------------------------------------------------------
 
@@ -462,7 +528,7 @@ class SimulatedNode:
             self._audience.executed(self.index, body.header)
         self.feed(Checked(wanted, verdict, self.wall_ms))
 
-    def _fetch(self, wanted: BlockId, sources: tuple[Peer, ...]) -> None:
+    def _fetch(self, wanted: BlockId, sources: tuple[int, ...]) -> None:
         body = self.chain.body(wanted)
         if body is not None:
             self.chain.keep(body)
@@ -482,7 +548,7 @@ class SimulatedNode:
             del self._fetches[wanted]
             self.feed(Fetched(body.header))
         elif sources:
-            self.post(int(sources.popleft()), BodyRequest(wanted))
+            self.post(sources.popleft(), BodyRequest(wanted))
             self._later(FETCH_TIMEOUT_MS, lambda: self._ask_next(wanted))
         else:
             del self._fetches[wanted]  # one round; the machine asks again
@@ -507,10 +573,10 @@ class SimulatedNode:
         """Commit what hangs together from our head to the block of a finalization that we asked about."""
         if self._sync is None or finalization.vote != self._sync.vote or self._is_writing or self._effects:
             return  # a retry will come when the disk is free
-        around, head = self._around, self.disk.head
+        head, voters = self.disk.head, self._around.roll.validators(self.epoch)
         try:
             certificate = finalization.vote
-            verify_certificate(finalization, head.block.header.chain_id, 0, around.validators)  # type: ignore[arg-type]
+            verify_certificate(finalization, ChainId(head.block.header.chain_id), self.epoch, voters)
         except LedgerError:
             return
         entries = []

@@ -25,49 +25,58 @@ from ledger.consensus.records import (
     record_position,
 )
 from ledger.crypto import Tag, is_signature
-from ledger.types import BlockId, ChainId, Epoch
-from ledger.validators import ValidatorSet, leader
+from ledger.types import BlockId, ChainId, Epoch, PublicKey, View
+from ledger.validators import leader
 from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
 from network.simulator.disk import Committed, Disk
+from network.simulator.roll import Roll, keys_of
 
+EPOCH_MS: Final = 600_000
+NEVER: Final = (0, 0)  # before the first view
 VIOLATIONS_MAX: Final = 20  # the first say enough
 WINDOW_MS: Final = 5_000
 # What a validator may say to each peer within a window, resends and answers together: 30 a second,
 # twice and more what the busiest honest seed needs.
 MESSAGES_PER_PEER_WINDOW_MAX: Final = 150
 
-Place = tuple[int, int]  # validator, view
+Moment = tuple[int, int]  # epoch, view
+Place = tuple[int, Moment]  # node, and when
+Stand = tuple[int, int, int]  # epoch, height and time of the block that it stands on
 
 
 class Oracle:
-    """Collects violations; `honest` are the indices of those who keep the rules."""
+    """Collects violations; `honest` are the nodes that keep the rules, `roll` says who votes when, and an
+    epoch ends with the block `epoch_blocks` above the one that it stands on, or EPOCH_MS after it."""
 
     def __init__(
-        self, validators: ValidatorSet, chain_id: bytes, honest: tuple[int, ...], base: BlockId
+        self, roll: Roll, chain_id: bytes, honest: tuple[int, ...], base: Header, epoch_blocks: int
     ) -> None:
         self.violations: list[str] = []
-        self._validators = validators
-        self._keys = [each.public_key for each in validators.validators]
-        self._stakes = [each.stake for each in validators.validators]
+        self._roll = roll
+        self._nodes = len(roll.stakes_in(0))
         self._chain_id = chain_id
         self._honest = frozenset(honest)
-        self._chain: dict[int, BlockId] = {0: base}
+        self._epoch_blocks = epoch_blocks
+        self._chain: dict[int, BlockId] = {0: block_id(base)}
+        self._epochs: dict[int, int] = dict.fromkeys(honest, 0)  # of the children of each node's last block
+        self._bases: dict[int, BlockId] = {0: block_id(base)}  # what each epoch stands on
+        self._stands: dict[int, Stand] = {0: (0, 0, base.time_ms)}  # by height, of its children
         self._votes: dict[Place, dict[VoteKind, bytes | None]] = {}
         self._proposals: dict[Place, bytes] = {}
         self._proposed: dict[Place, bytes] = {}
-        self._durable: dict[int, dict[bytes, int]] = {index: {} for index in honest}
+        self._durable: dict[int, dict[bytes, Moment]] = {index: {} for index in honest}
         self._executed: dict[int, dict[BlockId, None]] = {index: {} for index in honest}
-        self._left: dict[int, dict[int, None]] = {index: {} for index in honest}
-        self._held_notarized: dict[int, dict[int, dict[BlockId, None]]] = {index: {} for index in honest}
+        self._left: dict[int, dict[Moment, None]] = {index: {} for index in honest}
+        self._held_notarized: dict[int, dict[Moment, dict[BlockId, None]]] = {index: {} for index in honest}
         self._parents: dict[bytes, BlockId] = {}
-        self._finalized: dict[int, bytes] = {}
-        self._notarized: dict[int, bytes] = {}
-        self._nullified: dict[int, None] = {}
+        self._finalized: dict[Moment, bytes] = {}
+        self._notarized: dict[Moment, bytes] = {}
+        self._nullified: dict[Moment, None] = {}
         self._known_good: dict[bytes, None] = {}
-        self._signatures: dict[tuple[int, bytes, bytes], bool] = {}
+        self._signatures: dict[tuple[bytes, bytes, bytes], bool] = {}
         self._heights: dict[int, int] = dict.fromkeys(honest, 0)
-        self._signed_views: dict[int, int] = dict.fromkeys(honest, 0)
-        self._doubtful_views: dict[int, int] = {}
+        self._signed: dict[int, Moment] = dict.fromkeys(honest, NEVER)
+        self._doubtful: dict[int, Moment] = {}
         self._restored: dict[int, None] = {}
         self._transactions: dict[int, dict[bytes, None]] = {index: {} for index in honest}
         self._window: Counter[int] = Counter()
@@ -86,11 +95,12 @@ class Oracle:
         if index in self._restored:
             self._restored.pop(index)
             return
-        floor = max((each.view for each in disk.records if isinstance(each, SignerFloor)), default=0)
+        floors = (record_position(each) for each in disk.records if isinstance(each, SignerFloor))
+        floor = max(floors, default=NEVER)
         held = {encode(each.signed): None for each in disk.records if isinstance(each, OwnVote | OwnProposal)}
-        for statement, view in self._durable[index].items():
-            if view > floor and statement not in held:
-                self.violated("durable", f"node {index} lost what it signed in view {view}")
+        for statement, moment in self._durable[index].items():
+            if moment > floor and statement not in held:
+                self.violated("durable", f"node {index} lost what it signed in {moment}")
         # Part of a batch may have outlived a crash before its sync was reported: it is durable now.
         for record in disk.records:
             self._note_record(index, record)
@@ -103,8 +113,9 @@ class Oracle:
         """From now on this node may not sign in any view up to the last that it ever signed in, for its
         record does not say what it promised there. It commits again what the disk lacks."""
         self._restored[index] = None
-        self._doubtful_views[index] = self._signed_views[index]
+        self._doubtful[index] = self._signed[index]
         self._heights[index] = disk.head.block.header.height
+        self._epochs[index] = self._stands[self._heights[index]][0]
         self._durable[index].clear()
         used = (each for entry in disk.committed for each in entry.block.transactions)
         self._transactions[index] = dict.fromkeys(used)
@@ -113,18 +124,25 @@ class Oracle:
         """Records became durable."""
         for record in effect.records:
             if isinstance(record, OwnVote | OwnProposal):
-                self._judge_quarantine(index, record_position(record)[1])
+                self._judge_quarantine(index, record_position(record))
+                self._judge_epoch(index, record_position(record)[0])
             self._note_record(index, record)
 
+    def _is_by(self, index: int, epoch: int, validator: int) -> bool:
+        """Whether a node holds this index in the set of an epoch."""
+        members = self._roll.members(epoch)
+        return validator < len(members) and members[validator] == index
+
     def _note_record(self, index: int, record: Record) -> None:
-        if isinstance(record, OwnVote | OwnProposal) and record.signed.validator == index:
-            self._signed_views[index] = max(self._signed_views[index], record_position(record)[1])
+        moment = record_position(record)
         match record:
-            case OwnVote(signed=vote) if vote.validator == index:
-                self._durable[index][encode(vote)] = vote.vote.view
+            case OwnVote(signed=vote) if self._is_by(index, moment[0], vote.validator):
+                self._signed[index] = max(self._signed[index], moment)
+                self._durable[index][encode(vote)] = moment
                 self._judge_vote(index, vote)
-            case OwnProposal(signed=proposal) if proposal.validator == index:
-                self._durable[index][encode(proposal)] = proposal.proposal.view
+            case OwnProposal(signed=proposal) if self._is_by(index, moment[0], proposal.validator):
+                self._signed[index] = max(self._signed[index], moment)
+                self._durable[index][encode(proposal)] = moment
                 self._judge_proposal(index, proposal)
             case HeldCertificate(certificate=certificate):
                 self.judge_certificate(index, certificate)
@@ -132,31 +150,38 @@ class Oracle:
             case _:
                 pass
 
-    def _judge_quarantine(self, index: int, view: int) -> None:
-        if view <= self._doubtful_views.get(index, 0):
-            self.violated("quarantine", f"node {index} signed in view {view} with a doubtful record")
+    def _judge_quarantine(self, index: int, moment: Moment) -> None:
+        if moment <= self._doubtful.get(index, NEVER):
+            self.violated("quarantine", f"node {index} signed in {moment} with a doubtful record")
+
+    def _judge_epoch(self, index: int, epoch: int) -> None:
+        """Nobody signs in an epoch that has ended for it, or has still to begin, or without stake."""
+        if epoch != self._epochs[index]:
+            self.violated("epoch", f"node {index} signed in {epoch}, its chain is in {self._epochs[index]}")
+        elif index not in self._roll.members(epoch):
+            self.violated("epoch", f"node {index} signed in epoch {epoch} without stake")
 
     def _hold(self, index: int, certificate: Certificate) -> None:
-        block = certificate.block_id
+        block, moment = certificate.block_id, moment_of(certificate)
         if certificate.kind is VoteKind.NOTARIZE and block is not None:
-            self._held_notarized[index].setdefault(certificate.view, {})[block] = None
+            self._held_notarized[index].setdefault(moment, {})[block] = None
         else:
-            self._left[index][certificate.view] = None
+            self._left[index][moment] = None
 
     def said(self, index: int, message: Message, now_ms: int) -> None:
         """A message is about to leave: its signatures must be durable, its certificates good."""
         self._count(index, now_ms)
         match message:
             case VotesMessage(votes=votes):
-                self._judge_durable(index, (encode(vote) for vote in votes if vote.validator == index))
-                for vote in votes:
-                    if vote.validator == index:
-                        self._judge_vote(index, vote)
+                own = [vote for vote in votes if self._is_by(index, vote.vote.epoch, vote.validator)]
+                self._judge_durable(index, (encode(vote) for vote in own))
+                for vote in own:
+                    self._judge_vote(index, vote)
             case CertificatesMessage(certificates=certificates):
                 for certificate in certificates:
                     self.judge_certificate(index, certificate)
             case ProposalMessage(signed=signed, parent_certificate=parent, gap=gap):
-                if signed.validator == index:
+                if self._is_by(index, signed.proposal.epoch, signed.validator):
                     self._judge_durable(index, (encode(signed),))
                     self._judge_proposal(index, signed)
                 for certificate in (*gap, *(() if parent is None else (parent,))):
@@ -170,7 +195,7 @@ class Oracle:
             self._window_began_ms = now_ms
         self._window[index] += 1
         self.busiest = max(self.busiest, self._window[index])
-        limit = MESSAGES_PER_PEER_WINDOW_MAX * (len(self._keys) - 1)
+        limit = MESSAGES_PER_PEER_WINDOW_MAX * (self._nodes - 1)
         if self._window[index] == limit + 1:
             self.violated("traffic", f"node {index} said more than {limit} messages in {WINDOW_MS} ms")
 
@@ -183,7 +208,7 @@ class Oracle:
 
     def _judge_vote(self, index: int, signed: SignedVote) -> None:
         """No honest key ever signs two statements that exclude each other."""
-        vote, view = signed.vote, signed.vote.view
+        vote, view = signed.vote, (signed.vote.epoch, signed.vote.view)
         said = self._votes.setdefault((index, view), {})
         if said.setdefault(vote.kind, vote.block_id) != vote.block_id:
             self.violated("forbidden pair", f"node {index} voted {vote.kind.name} twice in view {view}")
@@ -194,10 +219,10 @@ class Oracle:
                 self.violated("forbidden pair", f"node {index} notarized and finalized two blocks in {view}")
 
     def _judge_proposal(self, index: int, signed: SignedProposal) -> None:
-        content = encode(signed.proposal)
-        self._proposed.setdefault((index, signed.proposal.view), signed.proposal.block_id)
-        if self._proposals.setdefault((index, signed.proposal.view), content) != content:
-            self.violated("forbidden pair", f"node {index} proposed twice in view {signed.proposal.view}")
+        content, view = encode(signed.proposal), (signed.proposal.epoch, signed.proposal.view)
+        self._proposed.setdefault((index, view), signed.proposal.block_id)
+        if self._proposals.setdefault((index, view), content) != content:
+            self.violated("forbidden pair", f"node {index} proposed twice in view {view}")
 
     def judge_certificate(self, index: int, certificate: Certificate) -> None:
         """What an honest node believes or passes on must be signed by more than two thirds of the stake."""
@@ -213,31 +238,35 @@ class Oracle:
 
     def _problem_of(self, certificate: Certificate) -> str:
         vote = certificate.vote
-        signers = [index for index, _ in certificate.signatures]
-        if vote.chain_id != self._chain_id or vote.epoch != 0 or vote.view < 1:
-            return "another chain, epoch or no view"
+        signers, members = [index for index, _ in certificate.signatures], self._roll.members(vote.epoch)
+        if vote.chain_id != self._chain_id or vote.epoch not in self._bases or vote.view < 1:
+            return "another chain, an epoch that nobody has begun, or no view"
         if (vote.block_id is None) is not (vote.kind is VoteKind.NULLIFY):
             return "a block where none belongs, or none"
-        if len(set(signers)) != len(signers) or any(index >= len(self._keys) for index in signers):
+        if len(set(signers)) != len(signers) or any(index >= len(members) for index in signers):
             return "repeated or unknown signers"
-        share = Fraction(sum(self._stakes[index] for index in signers), sum(self._stakes))
+        stakes = self._roll.stakes_in(vote.epoch)
+        share = Fraction(sum(stakes[members[index]] for index in signers), sum(stakes))
         if share <= Fraction(2, 3):
             return f"{share} of the stake"
-        content = encode(vote)
-        if not all(self._is_signed(index, content, signature) for index, signature in certificate.signatures):
+        content, keys = encode(vote), keys_of(self._nodes)
+        signatures = ((keys[members[index]].public, signature) for index, signature in certificate.signatures)
+        if not all(self._is_signed(key, content, signature) for key, signature in signatures):
             return "a forged signature"
         return ""
 
-    def _is_signed(self, index: int, content: bytes, signature: bytes) -> bool:
-        key = (index, content, signature)
-        if key not in self._signatures:
-            self._signatures[key] = is_signature(self._keys[index], Tag.VOTE, content, signature)
-        return self._signatures[key]
+    def _is_signed(self, key: PublicKey, content: bytes, signature: bytes) -> bool:
+        claim = (key, content, signature)
+        if claim not in self._signatures:
+            self._signatures[claim] = is_signature(key, Tag.VOTE, content, signature)
+        return self._signatures[claim]
 
     def _judge_view(self, certificate: Certificate) -> None:
         """One notarized block a view, one final block a view, and never both final and nullified."""
-        view, block = certificate.view, certificate.block_id or b""
-        turn = leader(ChainId(self._chain_id), Epoch(0), view, self._validators)
+        view, block = moment_of(certificate), certificate.block_id or b""
+        validators, epoch = self._roll.validators(view[0]), Epoch(view[0])
+        index = leader(ChainId(self._chain_id), epoch, View(view[1]), validators)
+        turn = self._roll.node(epoch, index)
         if block and turn in self._honest and self._proposed.get((turn, view)) != block:
             self.violated("turn", f"a block that leader {turn} never proposed is certified in view {view}")
         match certificate.kind:
@@ -256,12 +285,12 @@ class Oracle:
                 self.violated("view", f"view {view} notarized one block and finalized another")
 
     def judge_lineage(self) -> None:
-        """At the end: whatever was notarized after a final view descends from what is final there."""
+        """At the end: whatever was notarized after a final view descends from what is final there, and
+        what is first in an epoch from the block that the epoch stands on."""
         for view, block in sorted(self._notarized.items()):
-            final_view = max((each for each in self._finalized if each < view), default=0)
-            if final_view == 0:
-                continue
-            final, at = self._finalized[final_view], block
+            final_view = max((each for each in self._finalized if each < view), default=NEVER)
+            is_here = final_view[0] == view[0] and final_view != NEVER
+            final, at = self._finalized[final_view] if is_here else self._bases[view[0]], block
             while at != final and at in self._parents:
                 at = self._parents[at]
             if at != final:
@@ -276,6 +305,9 @@ class Oracle:
         if height != self._heights[index] + 1:
             self.violated("order", f"node {index} committed {height} after {self._heights[index]}")
         self._heights[index] = height
+        if header.epoch != self._epochs[index]:
+            self.violated("epoch", f"block {height} is of {header.epoch}, expected {self._epochs[index]}")
+        self._epochs[index] = self._epoch_above(header)
         if self._chain.setdefault(height, identifier) != identifier:
             self.violated("agreement", f"node {index} has another block at height {height}")
         if self._chain.get(height - 1) != header.parent_id:
@@ -292,6 +324,16 @@ class Oracle:
             self.violated("transactions", f"a transaction stands twice in the chain, again at {height}")
         used.update(dict.fromkeys(entry.block.transactions))
 
+    def _epoch_above(self, header: Header) -> int:
+        """The epoch of a final block's children."""
+        epoch, height, time_ms = self._stands.get(header.height - 1, (header.epoch, 0, 0))
+        is_long_enough = header.height >= height + self._epoch_blocks
+        if is_long_enough or header.time_ms >= time_ms + EPOCH_MS:
+            epoch, height, time_ms = epoch + 1, header.height, header.time_ms
+            self._bases.setdefault(epoch, block_id(header))
+        self._stands.setdefault(header.height, (epoch, height, time_ms))
+        return self._stands[header.height][0]
+
     # --- moves ----------------------------------------------------------------------------
 
     def executed(self, index: int, block: Header) -> None:
@@ -300,13 +342,14 @@ class Oracle:
         self._executed[index][identifier] = None
         self._parents[identifier] = BlockId(block.parent_id)
 
-    def entered(self, index: int, view: int) -> None:
+    def entered(self, index: int, epoch: int, view: int) -> None:
         """A view is left by a durable certificate alone; by a notarization, with a valid body alone."""
-        if view == 1 or view - 1 in self._left[index]:
+        before = (epoch, view - 1)
+        if view == 1 or before in self._left[index]:
             return
-        notarized = self._held_notarized[index].get(view - 1, {})
+        notarized = self._held_notarized[index].get(before, {})
         if not any(block in self._executed[index] for block in notarized):
-            self.violated("move", f"node {index} entered view {view} without leave")
+            self.violated("move", f"node {index} entered view {view} of epoch {epoch} without leave")
 
     # --- accusations -------------------------------------------------------------------------
 
@@ -321,6 +364,11 @@ class Oracle:
                 self.violated("halt", f"node {index}: {code}: {message}")
             case _:
                 pass
+
+
+def moment_of(certificate: Certificate) -> Moment:
+    """When the votes of a certificate were cast."""
+    return certificate.vote.epoch, certificate.vote.view
 
 
 class Deaf:
@@ -344,7 +392,7 @@ class Deaf:
     def executed(self, index: int, block: Header) -> None:
         """Not judged."""
 
-    def entered(self, index: int, view: int) -> None:
+    def entered(self, index: int, epoch: int, view: int) -> None:
         """Not judged."""
 
     def noticed(self, index: int, effect: Report | Evidence | Halt) -> None:

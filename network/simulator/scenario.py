@@ -15,6 +15,7 @@ from ledger.errors import LedgerError
 from network.simulator.faults import Family, Incident, draw_incidents
 from network.simulator.scripts import crashes, disks, repairs, twins, wires
 from network.simulator.scripts.course import NEAR, Course, Script, Stage
+from network.simulator.turns import LONG_EPOCH, Stakes, draw_epoch_blocks, draw_turns
 from network.simulator.wire import Weather
 
 FAULTS_MS: Final = (6_000, 8_000, 20_000, 60_000)  # how long the fault phase may last
@@ -75,6 +76,7 @@ APART: Final = Weather(60, 120)
 FAR: Final = Weather(520, 680)  # further apart than the first timers allow for
 
 
+SHORT_EPOCHS: Final = 0.5
 PROGRESS_MS_MAX: Final = 40_000  # less than one view at the longest delay; three times what was ever seen
 # What a validator may say to each peer within 5 s, resends and answers together: 30 a second, twice and more
 # what the busiest honest seed needs.
@@ -88,7 +90,8 @@ class Scenario:
     `lies` are the kinds of adversary that the seed chooses from, `is_crowd`: as many as hold less than a
     third of the stake together, not one; `has_twins`: that many keys run twice instead. `script` says
     what goes wrong where the dice of `families` do not. `floors`: each fault by name, and how often it must
-    have hit at least. `is_equal`: all stakes are equal, for plots that count heads. After the last fault
+    have hit at least. `is_equal`: all stakes are equal, for plots that count heads. `turns`: the share of
+    seeds whose epochs are short, so that sets change (but for equal stakes) meanwhile. After the last fault
     every honest node makes progress within `recovery_ms_max`; `is_capped`: the timers must have come to
     their cap before.
     """
@@ -102,6 +105,7 @@ class Scenario:
     script: Script | None = None
     floors: tuple[tuple[str, int], ...] = ()
     is_equal: bool = False
+    turns: float = SHORT_EPOCHS
     recovery_ms_max: int = PROGRESS_MS_MAX
     messages_per_peer_max: int = MESSAGES_PER_PEER_MAX
     is_capped: bool = False
@@ -121,6 +125,14 @@ _EVERY = tuple(Family)
 _DRAWN: Final = (
     Scenario("mixed", "every family of faults and one adversary, its lie by seed", _EVERY, LIES),
     Scenario("calm", "no faults, no adversary"),
+    Scenario("turns", "every family of faults, epochs of a few blocks with ever other sets", _EVERY, turns=1),
+    Scenario(
+        "turncoats",
+        "every family of faults and one adversary, epochs of a few blocks with ever other sets",
+        _EVERY,
+        LIES,
+        turns=1,
+    ),
     Scenario("faults", "every family of faults, no adversary", _EVERY),
     Scenario("wire", "loss, duplicates, delay and cuts", (Family.WIRE, Family.PARTITION)),
     Scenario("crash", "crashes and slow disks on a good wire", (Family.CRASH, Family.DISK)),
@@ -162,7 +174,7 @@ _SCRIPTED: Final = (
     _scripted(disks.lost_writes, ("lost write", 4)),
     _scripted(disks.failed_writes, ("failed write", 3)),
     _scripted(disks.full_disk, ("full disk", 3)),
-    _scripted(disks.corrupt_log, ("corrupt log", 2)),
+    _scripted(disks.corrupt_log, ("corrupt log", 2), is_equal=True),
     _scripted(disks.older_disk, is_equal=True),
     _scripted(disks.other_disk, ("other's disk", 1), is_equal=True),
     _scripted(repairs.split_certificates, ("lost notarize", 4), ("lost nullify", 4), is_equal=True),
@@ -209,6 +221,8 @@ class Plan:
     faults_end_ms: int
     transaction_every_ms: int
     has_rest: bool
+    epoch_blocks: int = LONG_EPOCH
+    later_stakes: tuple[Stakes, ...] = ()
 
     @property
     def honest(self) -> tuple[int, ...]:
@@ -270,6 +284,7 @@ def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
     course = (scenario.script or partial(_drawn, scenario.families))(stage)
     chain = seed % 8 if course.chain is None else course.chain
     every_ms = random.choice((400, 700, 1_100))
+    epoch_blocks, later = _draw_epochs(seed, scenario, stakes, lying)
     return Plan(
         seed=seed,
         scenario=scenario,
@@ -283,7 +298,20 @@ def plan_of(seed: int, nodes: int, scenario: Scenario) -> Plan:
         faults_end_ms=course.end_ms,
         transaction_every_ms=every_ms,
         has_rest=course.has_rest,
+        epoch_blocks=epoch_blocks,
+        later_stakes=later,
     )
+
+
+def _draw_epochs(
+    seed: int, scenario: Scenario, stakes: Stakes, lying: tuple[int, ...]
+) -> tuple[int, tuple[Stakes, ...]]:
+    """Long epochs, or short ones whose sets differ unless a plot counts heads."""
+    random = Random(f"{seed}/{len(stakes)}/{scenario.name}/turns")
+    if random.random() >= scenario.turns:
+        return LONG_EPOCH, ()
+    later = () if scenario.is_equal else draw_turns(random, stakes, lying)
+    return draw_epoch_blocks(random), later
 
 
 def _drawn(families: tuple[Family, ...], stage: Stage) -> Course:

@@ -24,22 +24,24 @@ class TwinWatch(Deaf):
 
     def __init__(self) -> None:
         self.contradictions = 0
-        self._said: dict[tuple[int, int], dict[str, dict[bytes, None]]] = {}
+        self._said: dict[tuple[int, tuple[int, int]], dict[str, dict[bytes, None]]] = {}
 
     def said(self, index: int, message: Message, now_ms: int) -> None:
         """Compare with what either twin said before."""
         match message:
             case ProposalMessage(signed=signed) if signed.validator == index:
-                self._note(index, signed.proposal.view, "propose", encode(signed.proposal))
+                self._note(
+                    index, (signed.proposal.epoch, signed.proposal.view), "propose", encode(signed.proposal)
+                )
             case VotesMessage(votes=votes):
                 for signed_vote in votes:
                     vote = signed_vote.vote
                     if signed_vote.validator == index:
-                        self._note(index, vote.view, vote.kind.name, vote.block_id or b"")
+                        self._note(index, (vote.epoch, vote.view), vote.kind.name, vote.block_id or b"")
             case _:
                 pass
 
-    def _note(self, index: int, view: int, kind: str, value: bytes) -> None:
+    def _note(self, index: int, view: tuple[int, int], kind: str, value: bytes) -> None:
         said = self._said.setdefault((index, view), {})
         values = said.setdefault(kind, {})
         if value in values:

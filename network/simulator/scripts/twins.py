@@ -40,7 +40,7 @@ def scenarios(places: int) -> int:
 
 def scenario_number(seed: int, places: int) -> int:
     """Which of them a seed stands for; no two seeds below their number stand for one."""
-    return seed * STRIDE % scenarios(places)
+    return (seed + 1) * STRIDE % scenarios(places)
 
 
 def twins(stage: Stage) -> Course:

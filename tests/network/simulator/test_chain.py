@@ -5,8 +5,16 @@ from __future__ import annotations
 import msgspec
 
 from ledger.block import block_id
+from ledger.epoch import EpochStart
 from ledger.types import BlockId
-from network.simulator.chain import TRANSACTIONS_PER_BLOCK_MAX, WALL_START_MS, Chain, base_block, block_on
+from network.simulator.chain import (
+    TRANSACTIONS_PER_BLOCK_MAX,
+    WALL_START_MS,
+    Chain,
+    base_block,
+    block_on,
+    governing,
+)
 from network.simulator.disk import Committed, Disk, base_of
 
 BASE = base_block(b"c" * 32)
@@ -78,3 +86,26 @@ def test_a_block_is_bounded() -> None:
     block = chain.build(BlockId(BASE_ID), WALL_START_MS, b"")
     assert block is not None
     assert len(block.transactions) == TRANSACTIONS_PER_BLOCK_MAX
+
+
+def test_epochs_turn_by_height_and_by_time() -> None:
+    """A header says of which epoch it is, and of which one its children are."""
+    parent = base_block(b"c" * 32, epoch_blocks=2).header
+    seen = []
+    for height in range(1, 6):
+        late_ms = 600_000 if height == 5 else 0
+        parent = block_on(parent, parent.time_ms + 1 + late_ms, b"", ()).header
+        seen.append((parent.epoch, governing(parent)[0].epoch))
+    assert seen == [(0, 0), (0, 1), (1, 1), (1, 2), (2, 3)]
+    assert governing(parent)[0] == EpochStart(3, 5, parent.time_ms)
+
+
+def test_a_block_that_stays_in_an_ended_epoch_is_invalid() -> None:
+    """Any child of a last block that is not of the next epoch."""
+    chain = Chain(Disk([base_of(base_block(b"c" * 32, epoch_blocks=1))]))
+    last = block_on(chain.disk.head.block.header, WALL_START_MS, b"", (ONE,))
+    chain.keep(last)
+    child = block_on(last.header, WALL_START_MS + 1, b"", (TWO,))
+    assert chain.is_valid(child) is True
+    overstayed = msgspec.structs.replace(child, header=msgspec.structs.replace(child.header, epoch=0))
+    assert chain.is_valid(overstayed) is False

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
-from ledger.block import block_id
+from ledger.block import Block, block_id
 from ledger.consensus.events import Evidence, Halt, Peer, Persist, Report
 from ledger.consensus.messages import CertificatesMessage, ProposalMessage, StatusMessage, VotesMessage
 from ledger.consensus.records import HeldCertificate, OwnProposal, OwnVote
@@ -25,8 +26,9 @@ from ledger.vote import (
 from network.simulator import oracle as oracle_module
 from network.simulator.chain import WALL_START_MS, base_block, block_on
 from network.simulator.disk import Committed, Disk, base_of
-from network.simulator.laboratory import keys_of, validators_of
 from network.simulator.oracle import Oracle
+from network.simulator.roll import Roll, keys_of, validators_of
+from network.simulator.turns import LONG_EPOCH
 
 CHAIN = ChainId(b"c" * 32)
 STAKES = (2, 2, 1, 1)
@@ -46,7 +48,7 @@ N, F, X = VoteKind.NOTARIZE, VoteKind.FINALIZE, VoteKind.NULLIFY
 
 
 def new_oracle() -> Oracle:
-    return Oracle(validators_of(STAKES), CHAIN, HONEST, block_id(BASE.header))
+    return Oracle(Roll((STAKES,)), CHAIN, HONEST, BASE.header, LONG_EPOCH)
 
 
 def vote(kind: VoteKind, block: bytes | None, index: int = 0, view: int = VIEW) -> SignedVote:
@@ -86,7 +88,7 @@ def test_an_honest_history_is_green() -> None:
         oracle.said(index, VotesMessage((vote(N, ONE_ID, index),)), 0)
         persist(oracle, index, HeldCertificate(certificate(N, ONE_ID)), OwnVote(vote(F, ONE_ID, index)))
         oracle.executed(index, ONE.header)
-        oracle.entered(index, VIEW + 1)
+        oracle.entered(index, 0, VIEW + 1)
         oracle.said(index, CertificatesMessage((certificate(N, ONE_ID),)), 0)
         commit(oracle, index, ONE, CHILD)
         oracle.executed(index, CHILD.header)
@@ -276,13 +278,13 @@ def test_a_branch_that_passes_over_a_final_view_is_found() -> None:
 def test_a_move_without_leave_is_found() -> None:
     """Entering needs a durable certificate of the view before; a notarization besides a valid body."""
     oracle = new_oracle()
-    oracle.entered(0, 1)
+    oracle.entered(0, 0, 1)
     persist(oracle, 0, HeldCertificate(certificate(X, None)))
-    oracle.entered(0, VIEW + 1)
+    oracle.entered(0, 0, VIEW + 1)
     assert oracle.violations == []
-    oracle.entered(1, VIEW + 1)
+    oracle.entered(1, 0, VIEW + 1)
     persist(oracle, 2, HeldCertificate(certificate(N, ONE_ID, view=LATER)))
-    oracle.entered(2, LATER + 1)
+    oracle.entered(2, 0, LATER + 1)
     assert [each.partition(":")[0] for each in oracle.violations] == ["move", "move"]
 
 
@@ -330,3 +332,120 @@ def test_the_ids_in_these_tests_are_what_they_seem() -> None:
     assert isinstance(BlockId(ONE_ID), bytes)
     assert len({ONE_ID, OTHER_ID, CHILD_ID}) == 3
     assert VIEW < LATER < LATEST
+
+
+# --- epochs ---------------------------------------------------------------------------------
+
+
+SHORT = base_block(CHAIN, epoch_blocks=1)
+LAST = block_on(SHORT.header, WALL_START_MS, b"", (b"1" * 16,))
+FIRST = block_on(LAST.header, WALL_START_MS + 1, b"", (b"2" * 16,))
+LAST_ID, FIRST_ID = block_id(LAST.header), block_id(FIRST.header)
+LATER_STAKES = (2, 2, 2, 0)  # the liar has left, another one weighs more
+SHORT_SETS = Roll((STAKES, LATER_STAKES))
+
+
+def vote_in(epoch: int, kind: VoteKind, block: bytes | None, index: int = 0, view: int = VIEW) -> SignedVote:
+    content = Vote(CHAIN, epoch, view, kind, block)
+    return SignedVote(content, index, sign_vote(keys_of(4)[SHORT_SETS.members(epoch)[index]], content))
+
+
+def finalization_in(
+    epoch: int, block: bytes, signers: tuple[int, ...] = (0, 1, 2), view: int = VIEW
+) -> Certificate:
+    votes = [vote_in(epoch, F, block, index, view) for index in signers]
+    return Certificate(votes[0].vote, tuple((each.validator, each.signature) for each in votes))
+
+
+def after_a_turn() -> Oracle:
+    """Everyone honest has committed the only block of epoch 0."""
+    oracle = Oracle(SHORT_SETS, CHAIN, HONEST, SHORT.header, 1)
+    for index in HONEST:
+        oracle.executed(index, LAST.header)
+        oracle.committed(index, Committed(LAST_ID, LAST, finalization_in(0, LAST_ID)))
+    return oracle
+
+
+def turn_of(oracle: Oracle, index: int, epoch: int) -> int:
+    """A view of this epoch that the honest node leads."""
+    lead = [
+        view
+        for view in range(1, 60)
+        if SHORT_SETS.node(epoch, leader(CHAIN, Epoch(epoch), View(view), SHORT_SETS.validators(epoch)))
+        == index
+    ]
+    return lead[0]
+
+
+def test_a_turn_is_green() -> None:
+    """The next epoch stands on the last block; its own set certifies, and its views count anew."""
+    oracle = after_a_turn()
+    view = turn_of(oracle, 0, 1)
+    content = Proposal(CHAIN, 1, view, 0, FIRST_ID)
+    own = SignedProposal(content, 0, sign_proposal(keys_of(4)[0], content))
+    persist(oracle, 0, OwnProposal(own))
+    for index in HONEST:
+        persist(oracle, index, OwnVote(vote_in(1, N, FIRST_ID, index, view)))
+        oracle.executed(index, FIRST.header)
+        oracle.committed(index, Committed(FIRST_ID, FIRST, finalization_in(1, FIRST_ID, view=view)))
+    oracle.judge_lineage()
+    assert oracle.violations == []
+
+
+def test_signing_in_an_epoch_that_has_ended_is_found() -> None:
+    """After the last block is committed nobody votes in that epoch."""
+    oracle = after_a_turn()
+    persist(oracle, 0, OwnVote(vote_in(0, N, ONE_ID, 0)))
+    assert [each.partition(":")[0] for each in oracle.violations] == ["epoch"]
+
+
+def test_signing_in_an_epoch_that_has_not_begun_is_found() -> None:
+    """Before its base is committed here nobody votes in an epoch."""
+    oracle = Oracle(SHORT_SETS, CHAIN, HONEST, SHORT.header, 1)
+    persist(oracle, 0, OwnVote(vote_in(1, X, None, 0)))
+    assert [each.partition(":")[0] for each in oracle.violations] == ["epoch"]
+
+
+def test_signing_without_stake_is_found() -> None:
+    """Who has left the set signs nothing, whatever index it gives itself."""
+    oracle = Oracle(SHORT_SETS, CHAIN, (0, 1, 2, 3), SHORT.header, 1)
+    for index in (0, 1, 2, 3):
+        oracle.committed(index, Committed(LAST_ID, LAST, finalization_in(0, LAST_ID)))
+    oracle.violations.clear()
+    persist(oracle, 3, OwnVote(vote_in(1, X, None, 0)))
+    assert [each.partition(":")[0] for each in oracle.violations] == ["epoch"]
+
+
+def test_a_certificate_is_held_to_the_set_of_its_epoch() -> None:
+    """Two of the three that are left are exactly two thirds, though they were more in the epoch before."""
+    oracle = after_a_turn()
+    oracle.judge_certificate(0, finalization_in(1, FIRST_ID, (0, 1)))
+    assert [each.partition(":")[0] for each in oracle.violations] == ["certificate"]
+    oracle = after_a_turn()
+    oracle.judge_certificate(0, finalization_in(2, FIRST_ID))
+    assert [each.partition(":")[0] for each in oracle.violations] == ["certificate"]
+
+
+def test_a_block_of_the_wrong_epoch_is_found() -> None:
+    """A child of a last block that stays in its epoch, and one that leaps ahead."""
+    oracle = after_a_turn()
+    header = msgspec.structs.replace(FIRST.header, epoch=0)
+    wrong = Block(header, FIRST.last_certificate, FIRST.transactions)
+    oracle.committed(0, Committed(block_id(header), wrong, finalization_in(0, block_id(header), view=LATER)))
+    assert "epoch" in [each.partition(":")[0] for each in oracle.violations]
+
+
+def test_what_an_epoch_notarizes_stands_on_its_base() -> None:
+    """A block of the next epoch beside the last block of the one before passes over what is final."""
+    oracle = after_a_turn()
+    beside = block_on(SHORT.header, WALL_START_MS + 5, b"", (b"9" * 16,))
+    oracle.executed(0, beside.header)
+    child = block_on(beside.header, WALL_START_MS + 6, b"", ())
+    oracle.executed(0, child.header)
+    view = turn_of(oracle, 0, 1)
+    content = Proposal(CHAIN, 1, view, 0, block_id(child.header))
+    persist(oracle, 0, OwnProposal(SignedProposal(content, 0, sign_proposal(keys_of(4)[0], content))))
+    votes = [vote_in(1, N, block_id(child.header), index, view) for index in range(3)]
+    oracle.judge_certificate(0, Certificate(votes[0].vote, tuple((v.validator, v.signature) for v in votes)))
+    oracle.judge_lineage()
+    assert [each.partition(":")[0] for each in oracle.violations] == ["lineage"]
