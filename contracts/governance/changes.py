@@ -87,7 +87,7 @@ Change = (
     | AddSeat
     | RemoveSeat
 )
-CHANGE_BYTES_MAX: Final = 4096  # all settings with the longest names and values are 2,400
+CHANGE_BYTES_MAX: Final = 3072  # all settings with the longest names and values are 2,400
 
 
 def check_change(change: Change, chain_id: ChainId, state: Overlay) -> None:

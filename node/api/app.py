@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from aiohttp import web
 
-from node.api import chain, evidence, items, members, stream, transactions, validators
+from node.api import chain, evidence, governance, items, members, stream, transactions, validators
 from node.api.answers import bytes_answer
 from node.api.context import Api
 from node.api.epcis import routes as epcis
@@ -26,6 +26,7 @@ ROUTES: tuple[Route[Api], ...] = (
     *transactions.ROUTES,
     *chain.ROUTES,
     *validators.ROUTES,
+    *governance.ROUTES,
     *members.ROUTES,
     *evidence.ROUTES,
     *items.ROUTES,

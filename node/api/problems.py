@@ -33,6 +33,7 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "accept.not_available": 406,
     "at.in_future": 404,
     "at.not_kept": 410,
+    "ballot.unknown": 404,
     "block.unknown": 404,
     "body.media_type": 415,
     "body.encoded": 415,
@@ -58,6 +59,7 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "node.internal": 500,
     "node.no_space": 503,
     "node.stopping": 503,
+    "node.unknown": 404,
     "organisation.unknown": 404,
     "query.not_supported": 501,
     "query.too_complex": 413,
@@ -65,6 +67,7 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "requests.too_many_at_once": 429,
     "route.method_not_allowed": 405,
     "route.unknown": 404,
+    "seat.unknown": 404,
     "stream.too_many": 429,
     "target.too_long": 414,
     "token.file_damaged": 500,
@@ -72,6 +75,7 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "token.not_allowed": 403,
     "transaction.too_large": 413,
     "transaction.unknown": 404,
+    "validator.unknown": 404,
     "validators.unknown": 404,
 }
 
