@@ -131,12 +131,14 @@ class Havoc:
             node.crash()
         else:
             node.doom = crash.point
-            self._scheduler.later(patience_ms, lambda: self._lose_patience(node, crash.point))
+            life = node.life
+            self._scheduler.later(patience_ms, lambda: self._lose_patience(node, life))
         back_ms = max(until_ms, self._scheduler.now_ms + patience_ms + RESTART_MS)
         self._scheduler.at(back_ms, lambda: self._restart(node))
 
-    def _lose_patience(self, node: SimulatedNode, point: CrashPoint) -> None:
-        if node.is_up and node.doom is point:
+    def _lose_patience(self, node: SimulatedNode, life: int) -> None:
+        """Kill a doomed node that still lives the same life; its write may have met a slow disk."""
+        if node.is_up and node.life == life:
             node.crash()
 
     def _restart(self, node: SimulatedNode) -> None:

@@ -29,6 +29,7 @@ from network.adversaries.flooder import FORESEEN_MAX
 from network.simulator.chain import base_block, digest
 from network.simulator.disk import Disk, base_of
 from network.simulator.havoc import Havoc
+from network.simulator.history import landing_views
 from network.simulator.lying_node import LyingNode
 from network.simulator.mail import Mail
 from network.simulator.node import GENERATION, CrashPoint, SimulatedNode, Surroundings
@@ -105,7 +106,10 @@ class Laboratory:
         self._roll = Roll((plan.stakes, *plan.later_stakes))
         self._chain_id = ChainId(digest(b"simulated chain", bytes([plan.chain])))
         self._base = base_block(self._chain_id, plan.epoch_blocks)
-        self.oracle = Oracle(self._roll, self._chain_id, plan.honest, self._base.header, plan.epoch_blocks)
+        landing = landing_views(len(plan.stakes)) if plan.scenario.is_landing_bounded else None
+        self.oracle = Oracle(
+            self._roll, self._chain_id, plan.honest, self._base.header, plan.epoch_blocks, landing
+        )
         self._around = Surroundings(
             scheduler=self._scheduler,
             roll=self._roll,
@@ -279,7 +283,9 @@ class Laboratory:
         node = self._clients.choice(up)
         if len(node.chain.waiting) < WAITING_MAX:
             self._transactions += 1
-            node.submit(digest(b"transaction", self._transactions.to_bytes(8, "big"))[:16])
+            transaction = digest(b"transaction", self._transactions.to_bytes(8, "big"))[:16]
+            self.oracle.submitted(transaction)
+            node.submit(transaction)
 
     def _carry(self, sender: int, receiver: int, mail: Mail) -> None:
         """From a place to a validator, wherever that is plugged in."""
@@ -335,8 +341,11 @@ class Laboratory:
 
     def _judge_emptiness(self) -> None:
         self.oracle.judge_lineage()
+        self.oracle.history.judge_end({node.index: node.disk.committed for node in self.honest})
         if not any(node.height for node in self.honest):
             self.oracle.violated("empty", "nothing was committed")
+        elif not self.oracle.history.transactions:
+            self.oracle.violated("empty", "no transaction became final")
         scenario = self._plan.scenario
         hits = sum(count for fault, count in self._faults.items() if fault != ALWAYS)
         if (scenario.families or scenario.script) and not hits:
@@ -377,7 +386,9 @@ class Laboratory:
             recovery_ms=self._recovery_ms,
             steps=self._steps,
             messages=self._wire.sent,
-            busiest_window=self.oracle.busiest,
+            busiest_window=self.oracle.traffic.busiest,
+            most_resends=self.oracle.traffic.most_resends,
+            transactions=self.oracle.history.transactions,
             most_remembered=self._most_remembered,
             trace_hash=self._scheduler.trace_hash,
         )

@@ -201,6 +201,11 @@ class SimulatedNode:
         return self.machine is not None
 
     @property
+    def life(self) -> int:
+        """How often the process has died."""
+        return self._life
+
+    @property
     def height(self) -> int:
         """Of the last committed block."""
         return self.disk.head.block.header.height

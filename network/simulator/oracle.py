@@ -7,7 +7,6 @@ pairs listed here again. It never tells a node anything.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Final
@@ -29,15 +28,13 @@ from ledger.types import BlockId, ChainId, Epoch, PublicKey, View
 from ledger.validators import leader
 from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
 from network.simulator.disk import Committed, Disk
+from network.simulator.history import History
 from network.simulator.roll import Roll, keys_of
+from network.simulator.traffic import Traffic
 
 EPOCH_MS: Final = 600_000
 NEVER: Final = (0, 0)  # before the first view
 VIOLATIONS_MAX: Final = 20  # the first say enough
-WINDOW_MS: Final = 5_000
-# What a validator may say to each peer within a window, resends and answers together: 30 a second,
-# twice and more what the busiest honest seed needs.
-MESSAGES_PER_PEER_WINDOW_MAX: Final = 150
 
 Moment = tuple[int, int]  # epoch, view
 Place = tuple[int, Moment]  # node, and when
@@ -49,7 +46,13 @@ class Oracle:
     epoch ends with the block `epoch_blocks` above the one that it stands on, or EPOCH_MS after it."""
 
     def __init__(
-        self, roll: Roll, chain_id: bytes, honest: tuple[int, ...], base: Header, epoch_blocks: int
+        self,
+        roll: Roll,
+        chain_id: bytes,
+        honest: tuple[int, ...],
+        base: Header,
+        epoch_blocks: int,
+        landing_views_max: int | None = None,
     ) -> None:
         self.violations: list[str] = []
         self._roll = roll
@@ -79,9 +82,9 @@ class Oracle:
         self._doubtful: dict[int, Moment] = {}
         self._restored: dict[int, None] = {}
         self._transactions: dict[int, dict[bytes, None]] = {index: {} for index in honest}
-        self._window: Counter[int] = Counter()
-        self._window_began_ms = 0
-        self.busiest = 0
+        self._moments: dict[Moment, None] = {}  # every view of every epoch that somebody entered
+        self.history = History(base, self.violated, landing_views_max)
+        self.traffic = Traffic(self._nodes - 1)
 
     def violated(self, rule: str, problem: str) -> None:
         """Note a violation; each rule at most a few times."""
@@ -170,7 +173,9 @@ class Oracle:
 
     def said(self, index: int, message: Message, now_ms: int) -> None:
         """A message is about to leave: its signatures must be durable, its certificates good."""
-        self._count(index, now_ms)
+        problem = self.traffic.said(index, message, now_ms)
+        if problem:
+            self.violated("traffic", f"node {index} {problem}")
         match message:
             case VotesMessage(votes=votes):
                 own = [vote for vote in votes if self._is_by(index, vote.vote.epoch, vote.validator)]
@@ -188,16 +193,6 @@ class Oracle:
                     self.judge_certificate(index, certificate)
             case _:
                 pass
-
-    def _count(self, index: int, now_ms: int) -> None:
-        if now_ms >= self._window_began_ms + WINDOW_MS:
-            self._window.clear()
-            self._window_began_ms = now_ms
-        self._window[index] += 1
-        self.busiest = max(self.busiest, self._window[index])
-        limit = MESSAGES_PER_PEER_WINDOW_MAX * (self._nodes - 1)
-        if self._window[index] == limit + 1:
-            self.violated("traffic", f"node {index} said more than {limit} messages in {WINDOW_MS} ms")
 
     def _judge_durable(self, index: int, statements: Iterable[bytes]) -> None:
         for statement in statements:
@@ -284,6 +279,10 @@ class Oracle:
             if view in self._finalized:
                 self.violated("view", f"view {view} notarized one block and finalized another")
 
+    def submitted(self, transaction: bytes) -> None:
+        """A client handed a transaction to an honest node."""
+        self.history.submitted(transaction, len(self._moments))
+
     def judge_lineage(self) -> None:
         """At the end: whatever was notarized after a final view descends from what is final there, and
         what is first in an epoch from the block that the epoch stands on."""
@@ -318,6 +317,7 @@ class Oracle:
         else:
             self.judge_certificate(index, finalization)
             self._hold(index, finalization)
+        self.history.committed(index, entry.block, len(self._moments))
         self._executed[index][identifier] = None
         used = self._transactions[index]
         if any(each in used for each in entry.block.transactions):
@@ -345,6 +345,7 @@ class Oracle:
     def entered(self, index: int, epoch: int, view: int) -> None:
         """A view is left by a durable certificate alone; by a notarization, with a valid body alone."""
         before = (epoch, view - 1)
+        self._moments[epoch, view] = None
         if view == 1 or before in self._left[index]:
             return
         notarized = self._held_notarized[index].get(before, {})

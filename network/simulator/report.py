@@ -10,7 +10,8 @@ from typing import Any
 class RunReport:
     """One seed's result. `heights` are each node's committed heights at the end, an adversary's too;
     `adversaries` are the lies by name, one a liar; `faults` counts what really hit something, `lies` what
-    each kind of liar told or withheld."""
+    each kind of liar told or withheld. `transactions` became final, and `most_resends` is what one node said
+    again in 5 s; whole nodes do not count these two."""
 
     seed: int
     scenario: str
@@ -27,6 +28,8 @@ class RunReport:
     busiest_window: int
     most_remembered: int
     trace_hash: str
+    most_resends: int = 0
+    transactions: int = 0
 
     @property
     def adversary_messages(self) -> int:

@@ -78,9 +78,6 @@ FAR: Final = Weather(520, 680)  # further apart than the first timers allow for
 
 SHORT_EPOCHS: Final = 0.5
 PROGRESS_MS_MAX: Final = 40_000  # less than one view at the longest delay; three times what was ever seen
-# What a validator may say to each peer within 5 s, resends and answers together: 30 a second, twice and more
-# what the busiest honest seed needs.
-MESSAGES_PER_PEER_MAX: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,8 @@ class Scenario:
     have hit at least. `is_equal`: all stakes are equal, for plots that count heads. `turns`: the share of
     seeds whose epochs are short, so that sets change (but for equal stakes) meanwhile. After the last fault
     every honest node makes progress within `recovery_ms_max`; `is_capped`: the timers must have come to
-    their cap before.
+    their cap before. `is_landing_bounded`: each transaction is final within some views of being handed in.
+    `rarity`: a campaign runs it in one round of so many, for it takes long.
     """
 
     name: str
@@ -107,7 +105,7 @@ class Scenario:
     is_equal: bool = False
     turns: float = SHORT_EPOCHS
     recovery_ms_max: int = PROGRESS_MS_MAX
-    messages_per_peer_max: int = MESSAGES_PER_PEER_MAX
+    is_landing_bounded: bool = False
     is_capped: bool = False
     rarity: int = 1
     sizes: tuple[int, ...] = (4, 7)
@@ -150,6 +148,15 @@ _DRAWN: Final = (
         _EVERY,
         ("colluder",),
         is_crowd=True,
+        sizes=(4, 7, 10),
+    ),
+    Scenario(
+        "censored",
+        "a crowd of censors and no other trouble: each transaction lands within some views",
+        (),
+        ("censor",),
+        is_crowd=True,
+        is_landing_bounded=True,
         sizes=(4, 7, 10),
     ),
     *(Scenario(lie, f"every family of faults, and the {lie}", _EVERY, (lie,)) for lie in SINGLE_LIES),

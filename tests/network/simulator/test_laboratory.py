@@ -77,3 +77,9 @@ def test_every_lie_is_told(lie: str) -> None:
     assert report.is_green, report.violations
     assert set(report.adversaries) == {lie}
     assert report.adversary_messages > 0
+
+
+def test_who_dies_late_is_started_again_all_the_same() -> None:
+    """A doomed node whose write meets a slow disk dies when patience ends, not after its restart was due."""
+    report = run_seed(3, 7, "mixed")
+    assert report.is_green, report.violations

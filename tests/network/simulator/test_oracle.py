@@ -24,6 +24,7 @@ from ledger.vote import (
     sign_vote,
 )
 from network.simulator import oracle as oracle_module
+from network.simulator import traffic
 from network.simulator.chain import WALL_START_MS, base_block, block_on
 from network.simulator.disk import Committed, Disk, base_of
 from network.simulator.oracle import Oracle
@@ -243,11 +244,11 @@ def test_forks_gaps_and_orphans_in_the_chain_are_found() -> None:
     oracle.committed(1, Committed(OTHER_ID, OTHER, certificate(F, OTHER_ID, view=LATER)))
     oracle.committed(2, Committed(CHILD_ID, CHILD, None))
     rules = [each.partition(":")[0] for each in oracle.violations]
-    assert rules == ["agreement", "order", "certificate"]
+    assert rules == ["agreement", "roots", "order", "certificate"]
     oracle = new_oracle()
     commit(oracle, 0, OTHER)
     oracle.committed(0, Committed(CHILD_ID, CHILD, certificate(F, CHILD_ID, view=LATEST)))
-    assert [each.partition(":")[0] for each in oracle.violations] == ["ancestry"]
+    assert [each.partition(":")[0] for each in oracle.violations] == ["ancestry", "block"]
 
 
 def test_a_transaction_twice_in_the_chain_is_found() -> None:
@@ -258,7 +259,7 @@ def test_a_transaction_twice_in_the_chain_is_found() -> None:
     oracle.committed(
         0, Committed(block_id(again.header), again, certificate(F, block_id(again.header), view=LATER))
     )
-    assert [each.partition(":")[0] for each in oracle.violations] == ["transactions"]
+    assert [each.partition(":")[0] for each in oracle.violations] == ["block", "transactions"]
 
 
 def test_a_branch_that_passes_over_a_final_view_is_found() -> None:
@@ -306,17 +307,45 @@ def test_accusing_the_honest_and_halting_are_found() -> None:
 
 def test_chatter_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """More messages than the limit within one window, once; a new window begins at nought."""
-    monkeypatch.setattr(oracle_module, "MESSAGES_PER_PEER_WINDOW_MAX", 5)
+    monkeypatch.setattr(traffic, "MESSAGES_PER_PEER_MAX", 5)
     oracle, status = new_oracle(), StatusMessage(0, 1, 0, 0)
     for _ in range(15):
         oracle.said(0, status, 0)
     assert oracle.violations == []
     for _ in range(10):
-        oracle.said(0, status, oracle_module.WINDOW_MS - 1)
+        oracle.said(0, status, traffic.WINDOW_MS - 1)
     assert [each.partition(":")[0] for each in oracle.violations] == ["traffic"]
     for _ in range(15):
-        oracle.said(1, status, oracle_module.WINDOW_MS)
+        oracle.said(1, status, traffic.WINDOW_MS)
     assert len(oracle.violations) == 1
+
+
+def test_saying_it_again_has_a_bound_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same words in the next window are repeats; other words, and what is new, are not."""
+    monkeypatch.setattr(traffic, "RESENDS_PER_PEER_MAX", 2)
+    oracle = new_oracle()
+    words = [CertificatesMessage((certificate(X, None, view=view),)) for view in range(1, 9)]
+    for window, spoken in enumerate((words, words[:6], words[6:])):
+        for message in spoken:
+            oracle.said(0, message, window * traffic.WINDOW_MS)
+    assert oracle.violations == []
+    for message in (*words, *words):
+        oracle.said(0, message, 3 * traffic.WINDOW_MS)
+    for message in words:
+        oracle.said(0, message, 4 * traffic.WINDOW_MS)
+    assert [each.partition(":")[0] for each in oracle.violations] == ["traffic"]
+
+
+def test_a_doubtful_record_signs_nothing_old() -> None:
+    """After a swap of disks every view up to the last ever signed in is forbidden; the next is not."""
+    oracle = new_oracle()
+    persist(oracle, 0, OwnVote(vote(N, ONE_ID, view=LATER)))
+    oracle.restored(0, Disk([base_of(BASE)]))
+    oracle.started(0, Disk([base_of(BASE)]))
+    persist(oracle, 0, OwnVote(vote(N, ONE_ID, view=LATEST)))
+    assert oracle.violations == []
+    persist(oracle, 0, OwnVote(vote(X, None, view=VIEW)))
+    assert [each.partition(":")[0] for each in oracle.violations] == ["quarantine"]
 
 
 def test_a_flood_of_findings_is_bounded() -> None:
