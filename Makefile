@@ -25,7 +25,7 @@ SIM_LONG_SEEDS ?= 1-200
 SIM_JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench sim sim-long mutants lock
+.PHONY: help install demo test check bench sim sim-long mutants golden lock
 
 help:  ## Say in one line what each target does
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name line; do \
@@ -81,6 +81,9 @@ sim-long: install  ## The same with more than 20,000 runs, for hours; SIM_LONG_S
 
 mutants: install  ## Plant each known bug of agreement in turn: the simulator must find them all
 	@$(BIN)/farmgate sim mutants
+
+golden: install  ## Freeze all encodings anew, after a change of the protocol that is meant
+	@$(BIN)/python -m tests.golden
 
 # A throwaway virtual environment, so that the tool that pins is not itself among what is pinned. The lines that
 # begin with `--` tell where this machine gets its packages from, which is nobody else's business.

@@ -1,11 +1,10 @@
 """One value of every kind that is signed or hashed, of fixed content: what tests/golden/records.json freezes.
 
-`python -m tests.golden.samples` prints the file anew. A change in it is a change of the protocol.
+`make golden` writes the file anew. A change in it is a change of the protocol.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from contracts.epcis.commitment import commit
@@ -128,7 +127,3 @@ def samples() -> dict[str, dict[str, str]]:
         name: {part: data.hex() for part, data in sorted(parts.items())}
         for name, parts in sorted(made.items())
     }
-
-
-if __name__ == "__main__":
-    print(json.dumps(samples(), indent=2))
