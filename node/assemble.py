@@ -139,7 +139,7 @@ class RunningNode:
             self._on_behind,
         )
         self._network = Network(
-            LocalNode(keys.identity, own.name, own.role, chain, block_id(base)),
+            LocalNode(keys.identity, own.name, chain, block_id(base)),
             world.transport,
             exchange,
             nodes,

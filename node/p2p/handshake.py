@@ -16,7 +16,7 @@ from typing import Final
 from ledger.codec import Canonical, decode, encode
 from ledger.crypto import Tag, is_signature, sign
 from ledger.errors import LedgerError
-from ledger.members import Node, NodeRole
+from ledger.members import Node
 from ledger.types import BlockId, Bytes32, Bytes64, ChainId, Counter, Name, PublicKey
 from node.p2p.identity import NodeIdentity, certificate_hash
 from node.p2p.messages import Goodbye, decode_kind, known_code
@@ -32,7 +32,6 @@ class LocalNode:
 
     identity: NodeIdentity
     name: str
-    role: NodeRole
     chain_id: ChainId
     genesis_id: BlockId
 
@@ -51,7 +50,6 @@ class HelloBody(Canonical):
     genesis_id: Bytes32
     public_key: Bytes32
     name: Name
-    role: NodeRole
     nonce: Bytes32
 
 
@@ -153,7 +151,7 @@ class Handshake:
             raise LedgerError(
                 "handshake.unknown_node", f"{body.public_key.hex()} is not the node expected here"
             )
-        if node.certificate != self._certificate or node.name != body.name or node.role is not body.role:
+        if node.certificate != self._certificate or node.name != body.name:
             raise LedgerError("handshake.unknown_node", f"not as {node.name} is written in the members' list")
         return node
 
@@ -170,7 +168,5 @@ class Handshake:
 
 
 def _hello(local: LocalNode, nonce: bytes) -> bytes:
-    body = HelloBody(
-        local.chain_id, local.genesis_id, local.identity.public_key, local.name, local.role, nonce
-    )
+    body = HelloBody(local.chain_id, local.genesis_id, local.identity.public_key, local.name, nonce)
     return encode(Hello(P2P_VERSION, encode(body)))

@@ -36,8 +36,8 @@ def record(number: int, addresses: tuple[str, ...] = (), role: NodeRole = NodeRo
     return Node(own.public_key, "farm", f"node-{number}", role, own.certificate, addresses)
 
 
-def local(number: int, chain_id: ChainId = CHAIN, role: NodeRole = NodeRole.VALIDATOR) -> LocalNode:
-    return LocalNode(identity(number), f"node-{number}", role, chain_id, GENESIS)
+def local(number: int, chain_id: ChainId = CHAIN) -> LocalNode:
+    return LocalNode(identity(number), f"node-{number}", chain_id, GENESIS)
 
 
 async def eventually(is_true: Callable[[], bool]) -> None:
@@ -87,7 +87,6 @@ class TestNode:
         peers: Iterable[str] = (),
         chain_id: ChainId = CHAIN,
         port: int = 0,
-        role: NodeRole = NodeRole.VALIDATOR,
     ) -> None:
         self.identity = identity(number)
         self.events = Recorder()
@@ -95,7 +94,7 @@ class TestNode:
         self.tls = Members(self.identity, ())
         self.transport = WebSocketTransport(self.tls, "127.0.0.1", port, self.counters)
         self.network = Network(
-            local(number, chain_id, role),
+            local(number, chain_id),
             self.transport,
             self.events,
             tuple(members),

@@ -65,7 +65,6 @@ LIES = [
     Lie("public_key", identity(9).public_key, "handshake.unknown_node"),
     Lie("public_key", identity(3).public_key, "handshake.unknown_node"),
     Lie("name", "node-3", "handshake.unknown_node"),
-    Lie("role", NodeRole.OBSERVER, "handshake.unknown_node"),
     Lie("nonce", b"m" * 32, "handshake.bad_signature"),
 ]
 
@@ -87,6 +86,19 @@ def test_every_field_of_a_hello_is_checked_or_signed(lie: Lie) -> None:
 
     assert code_of(finish) == lie.code
     assert listener.peer is None
+
+
+def test_a_node_whose_role_has_changed_is_let_in() -> None:
+    """Either list may be old: who votes is read from the chain, which both go on to read from each other."""
+    older = {**MEMBERS, DIALLER.identity.public_key: record(1, role=NodeRole.OBSERVER)}
+    dialler = handshake(DIALLER, LISTENER, True)
+    listener = Handshake(LISTENER, b"n" * 32, False, DIALLER.identity.certificate, older.get)
+    hello = dialler.hello()
+    proofs = dialler.receive(listener.hello()), listener.receive(hello)
+    listener.receive(proofs[0] or b"")
+    dialler.receive(proofs[1] or b"")
+    assert listener.peer is not None
+    assert listener.peer.role is NodeRole.OBSERVER
 
 
 def test_another_version_is_refused_before_its_body_is_read() -> None:

@@ -113,7 +113,7 @@ async def test_broadcast_to_validators_leaves_observers_out() -> None:
     members = (record(1), record(2, role=NodeRole.OBSERVER))
     async with (
         TestNode(1, members) as one,
-        TestNode(2, members, [one.network.address], role=NodeRole.OBSERVER) as two,
+        TestNode(2, members, [one.network.address]) as two,
     ):
         await connect(one, two)
         assert one.network.broadcast(VOTE, Lane.CONSENSUS, only_validators=True) == 0
@@ -606,9 +606,7 @@ async def test_shaking_hands_says_the_code_to_both_sides() -> None:
     members = (record(1), record(2))
     async with TestNode(1, members) as one, RawPeer(2, members, one) as raw:
         channel = await raw.dial()
-        liar = type(raw.local)(
-            raw.local.identity, raw.local.name, raw.local.role, CHAIN, type(GENESIS)(b"h" * 32)
-        )
+        liar = type(raw.local)(raw.local.identity, raw.local.name, CHAIN, type(GENESIS)(b"h" * 32))
         with pytest.raises(LedgerError) as refusal:
             await shake_hands(channel, liar, True, {n.public_key: n for n in members}.get, one.key)
         assert refusal.value.code == "handshake.wrong_genesis"
