@@ -33,6 +33,7 @@ from node.driver import Driver
 from node.epochs import epoch_in_force
 from node.exchange import Exchange, Roster
 from node.executor import Executor
+from node.justify import Justifier
 from node.logging import log, logger
 from node.lost_blocks import LostBlocks
 from node.p2p.counters import Counters
@@ -147,6 +148,15 @@ class RunningNode:
             world.random,
             world.counters,
         )
+        self._justifier = Justifier(
+            self._executor,
+            exchange.ask_settled,
+            exchange.page_sources,
+            self._driver.held_certificates,
+            world.clock.wall_ms,
+            disk.offload,
+            exchange.refused_page,
+        )
         self._catch_up = CatchUp(
             self._executor,
             exchange.ask_page,
@@ -155,6 +165,7 @@ class RunningNode:
             self._driver.synced,
             exchange.found_finalization,
             exchange.refused_page,
+            self._justifier,
         )
         exchange.join(self._network, self._driver, self._catch_up)
         self.site = Site(own, self._executor, exchange, keys.gateway)
@@ -192,6 +203,7 @@ class RunningNode:
             "evidence": self._exchange.evidence.run(),
             "reports": self._reporter.run(),
             "catch-up": self._catch_up.run(),
+            "justify": self._justifier.run(),
             "network": self._network.wait(),
             **beside,
         }

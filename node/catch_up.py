@@ -27,6 +27,7 @@ from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height, P
 from ledger.vote import Certificate, VoteKind, verify_certificate
 from node.bodies import is_body_of
 from node.executor import Executor, Superseded
+from node.justify import Justifier
 from node.link import Link, check_link
 from node.logging import log, logger
 from node.lost_blocks import LostBlocks
@@ -63,8 +64,10 @@ class CatchUp:
         on_synced: Callable[[Synced], None],
         on_finalization: Callable[[PublicKey, Certificate], None],
         on_invalid: Callable[[PublicKey, str], None],
+        justifier: Justifier,
     ) -> None:
         self._executor = executor
+        self._justifier = justifier
         self._ask = ask
         self._peers = peers
         self._on_committed = on_committed
@@ -131,7 +134,10 @@ class CatchUp:
             if finalization.view > target.view:  # the signer's floor must rise before such a block is stored
                 self._on_finalization(peer, finalization)
                 return False
-            await self._commit(blocks, finalization)
+            settled = await self._settled(peer, blocks, finalization)
+            if settled is None:
+                return False  # nobody is to blame: another peer may hold what is missing
+            await self._commit(blocks, finalization, settled)
         except LedgerError as refusal:
             return self._refuse(peer, refusal)
         if blocks and finalization.block_id == block_id(blocks[-1].header):
@@ -202,14 +208,31 @@ class CatchUp:
             check_link(page.link, tip.history.append_all(new))
         return blocks, finalization
 
-    async def _commit(self, blocks: Sequence[Block], finalization: Certificate) -> None:
+    async def _settled(
+        self, peer: PublicKey, blocks: Sequence[Block], finalization: Certificate
+    ) -> tuple[Certificate, ...] | None:
+        """What settled every view up to the finalization; None where it is wanted and not to be had.
+
+        Nothing is wanted of blocks below the dispute period, nor of a page that ends below the block that
+        the finalization names: that block brings all of it along.
+        """
+        if not blocks or finalization.block_id != block_id(blocks[-1].header):
+            return ()
+        if not self._justifier.is_disputable(blocks[-1].header.time_ms):
+            return (finalization,)
+        return await self._justifier.justify(peer, blocks, finalization)
+
+    async def _commit(
+        self, blocks: Sequence[Block], finalization: Certificate, settled: Sequence[Certificate] = ()
+    ) -> None:
         for block in blocks:
             identifier = block_id(block.header)
             if block.header.height <= self._executor.committed.header.height:
                 continue  # consensus was faster
             with suppress(Superseded):  # and may still be: then committing is no more than a look
                 await self._executor.check(block)
-            if await self._executor.commit(identifier, finalization):
+            last = settled if finalization.block_id == identifier else ()
+            if await self._executor.commit(identifier, finalization, last):
                 await self._on_committed(identifier)
 
 

@@ -61,6 +61,7 @@ from ledger.evidence import Evidence as Proof
 from ledger.evidence import evidence_of
 from ledger.types import BlockId, Epoch, PublicKey
 from ledger.validators import ValidatorSet
+from ledger.vote import Certificate
 from node.bodies import Bodies
 from node.clock import Clock
 from node.consensus_log import ConsensusLog
@@ -174,6 +175,13 @@ class Driver:
     def waiting(self) -> int:
         """How many inputs the machine has not seen yet."""
         return len(self._inputs)
+
+    def held_certificates(self) -> Sequence[Certificate]:
+        """What consensus holds above the last committed view of its epoch; nothing before it runs."""
+        if self._consensus is None:
+            return ()
+        state = self._consensus.state
+        return state.certificates.above(state.blocks.committed_view)
 
     def pause(self) -> None:
         """Stop taking part, before the disk is full; reads go on."""

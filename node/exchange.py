@@ -20,9 +20,9 @@ from ledger.errors import LedgerError
 from ledger.evidence import Evidence, decode_evidence, encode_evidence
 from ledger.members import Node
 from ledger.merkle.log import leaf_hash
-from ledger.types import BlockId, Hash, Height, PublicKey, TxId
+from ledger.types import BlockId, Epoch, Hash, Height, PublicKey, TxId, View
 from ledger.validators import ValidatorSet
-from ledger.vote import Certificate
+from ledger.vote import Certificate, VoteKind
 from node.bodies import ANSWER_SECONDS, ASSEMBLY_SECONDS, SOURCES_MAX, Bodies
 from node.catch_up import ANSWER_SECONDS as PAGE_SECONDS
 from node.catch_up import PAGE_BYTES_MAX, CatchUp, Page
@@ -39,6 +39,7 @@ from node.p2p.messages import (
     ACCUSATIONS_MAX,
     BATCH_BYTES_MAX,
     BATCH_TRANSACTIONS_MAX,
+    SETTLED_COUNT_MAX,
     Accusations,
     Blocks,
     BlocksRequest,
@@ -49,6 +50,8 @@ from node.p2p.messages import (
     Goodbye,
     Message,
     NotFound,
+    Settled,
+    SettledRequest,
     Transactions,
     TransactionsRequest,
     pack_ids,
@@ -114,6 +117,7 @@ class Exchange:
         self._clock = clock
         self._incoming = Incoming(bodies, executor.opened.raw)
         self._pages: dict[PublicKey, asyncio.Future[Page | None]] = {}
+        self._settled: dict[PublicKey, asyncio.Future[Sequence[bytes]]] = {}
         self.gossip = Gossip()
         self._offered: deque[tuple[int, TxId]] = deque()  # when each was last offered, oldest first
         self.intake = Intake(executor, self._on_admitted, self._on_seen, self._on_invalid)
@@ -226,6 +230,47 @@ class Exchange:
         finally:
             del self._pages[peer]
 
+    async def ask_settled(self, peer: PublicKey, epoch: Epoch, after: View, until: View) -> Sequence[bytes]:
+        """A page of what a peer holds of the views above `after` up to `until`.
+
+        Raises:
+            TimeoutError: it is away, silent, or being asked already.
+        """
+        request = SettledRequest(epoch, after, until)
+        if peer in self._settled or not self.network.send(peer, request, Lane.GOSSIP):
+            raise TimeoutError
+        answer: asyncio.Future[Sequence[bytes]] = asyncio.get_running_loop().create_future()
+        self._settled[peer] = answer
+        try:
+            async with asyncio.timeout(PAGE_SECONDS):
+                return await answer
+        finally:
+            del self._settled[peer]
+
+    def _answer_settled(self, peer: PublicKey, certificates: Sequence[bytes]) -> None:
+        waiting = self._settled.get(peer)
+        if waiting is None:
+            self.network.report(peer, Offence.UNSOLICITED)
+        elif not waiting.done():
+            waiting.set_result(certificates)
+
+    def _send_settled(self, peer_id: PublicKey, request: SettledRequest) -> None:
+        """What is stored, and nullifications that consensus holds above the last final block."""
+        views = range(request.after + 1, request.until + 1)
+        found = {
+            certificate.view: encode(certificate)
+            for certificate in self.driver.held_certificates()
+            if certificate.kind is VoteKind.NULLIFY
+            and certificate.vote.epoch == request.epoch
+            and certificate.view in views
+        }
+        stored = self._executor.stores.blocks.settled.page(
+            request.epoch, request.after, request.until, SETTLED_COUNT_MAX
+        )
+        found.update((View(view), certificate) for view, certificate in stored)
+        page = tuple(found[view] for view in sorted(found)[:SETTLED_COUNT_MAX])
+        self.network.send(peer_id, Settled(page), Lane.BULK)
+
     def page_sources(self) -> Sequence[PublicKey]:
         """The peers that may be asked for pages."""
         return [peer.peer_id for peer in self.network.peers()]
@@ -288,6 +333,10 @@ class Exchange:
             case NotFound():
                 if peer_id in self._pages:
                     self._answer_page(peer_id, None)
+            case SettledRequest():
+                self._send_settled(peer_id, message)
+            case Settled():
+                self._answer_settled(peer_id, message.certificates)
             case Accusations():
                 self._take_accusations(peer_id, message)
             case Goodbye():

@@ -36,6 +36,7 @@ BATCH_TRANSACTIONS_MAX: Final = 1_000
 BATCH_BYTES_MAX: Final = 2 * TRANSACTION_BYTES_MAX  # a full batch below one transaction's size, and one more
 BLOCKS_COUNT_MAX: Final = 128
 ACCUSATIONS_MAX: Final = 16
+SETTLED_COUNT_MAX: Final = 64
 LINK_BYTES_MAX: Final = 2_048 + 34 * EXTENSION_LENGTH_MAX  # a header, and hashes with their lengths
 BLOCKS_BYTES_MAX: Final = (
     BLOCK_MESSAGE_BYTES_MAX + LINK_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 4096
@@ -138,6 +139,20 @@ class Accusations(Canonical, tag=11):
     evidence: Annotated[tuple[EvidenceBytes, ...], Meta(min_length=1, max_length=ACCUSATIONS_MAX)]
 
 
+class SettledRequest(Canonical, tag=12):
+    """Asks for what settled the views of an epoch above `after` and up to `until`."""
+
+    epoch: Counter
+    after: Counter
+    until: Counter
+
+
+class Settled(Canonical, tag=13):
+    """A page of encoded certificates, one a view, ascending; empty where the peer has none of them."""
+
+    certificates: Annotated[tuple[CertificateBytes, ...], Meta(max_length=SETTLED_COUNT_MAX)]
+
+
 Message = (
     Transactions
     | TransactionsRequest
@@ -150,6 +165,8 @@ Message = (
     | NotFound
     | Goodbye
     | Accusations
+    | SettledRequest
+    | Settled
 )
 
 # By kind's number: the record, and the most bytes a message of that kind may have.
@@ -168,6 +185,8 @@ KINDS: Final[dict[int, tuple[type[Canonical], int]]] = {
     9: (NotFound, IDS_MAX * HASH_BYTES + ENVELOPE_BYTES),
     10: (Goodbye, 2 * ENVELOPE_BYTES),
     11: (Accusations, ACCUSATIONS_MAX * (EVIDENCE_BYTES_MAX + 3) + ENVELOPE_BYTES),
+    12: (SettledRequest, ENVELOPE_BYTES),
+    13: (Settled, SETTLED_COUNT_MAX * (QUORUM_CERTIFICATE_BYTES_MAX + 5) + ENVELOPE_BYTES),
 }
 MESSAGE_BYTES_MAX: Final = max(bytes_max for _, bytes_max in KINDS.values())
 
@@ -267,4 +286,6 @@ _NAMES: Final[dict[type[Canonical], str]] = {
     NotFound: "not_found",
     Goodbye: "goodbye",
     Accusations: "accusations",
+    SettledRequest: "settled_request",
+    Settled: "settled",
 }

@@ -59,16 +59,9 @@ class SettledViews:
         """The encoded certificate that settled a view, or None."""
         return self._database.get(_key(epoch, view))
 
-    def page(self, epoch: int, after: int, until: int, count_max: int, bytes_max: int) -> tuple[bytes, ...]:
-        """What is held of the views above `after` up to `until`, ascending, within the limits."""
-        page: list[bytes] = []
-        size = 0
-        for _, certificate in self._scan(epoch, after + 1, until + 1, count_max):
-            size += len(certificate)
-            if page and size > bytes_max:
-                break
-            page.append(certificate)
-        return tuple(page)
+    def page(self, epoch: int, after: int, until: int, count_max: int) -> list[tuple[View, bytes]]:
+        """What is held of the views above `after` up to `until`, ascending: each view and its certificate."""
+        return list(self._scan(epoch, after + 1, until + 1, count_max))
 
     def missing(self, epoch: int, after: int, until: int, count_max: int) -> list[View]:
         """The first views above `after` up to `until` of which nothing is held."""

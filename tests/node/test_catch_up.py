@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,13 +13,15 @@ from ledger.block import Block, Header, block_id, decode_block
 from ledger.codec import encode
 from ledger.consensus.events import Behind, Synced
 from ledger.transition import Execution
-from ledger.types import BlockId, Height, PublicKey
+from ledger.types import BlockId, Epoch, Height, PublicKey, View
 from ledger.vote import Certificate, VoteKind
 from node.catch_up import PAGE_BLOCKS_MAX, PAGE_BYTES_MAX, CatchUp, Page
 from node.driver import NodeHalted
 from node.home import Home
+from node.justify import Justifier
 from node.link import Link
 from node.lost_blocks import MARK_FILE, LostBlocks, read_mark
+from tests.contracts.chain import START_MS
 from tests.node.room import Room
 
 ANNA, BERT = PublicKey(b"a" * 32), PublicKey(b"b" * 32)
@@ -39,6 +41,20 @@ class Follower:
         self.synced: list[Synced] = []
         self.raised: list[Certificate] = []
         self.blamed: list[tuple[PublicKey, str]] = []
+        self.held: list[Certificate] = []  # what consensus holds
+        self.alter_settled: dict[PublicKey, Callable[[list[bytes]], list[bytes]]] = {}
+        self.asked_views: list[tuple[PublicKey, int, int]] = []
+        self.settled_count_max = 64
+        self.wall_ms = START_MS
+        self.justifier = Justifier(
+            self.room.executor,
+            self.ask_settled,
+            lambda: self.peers,
+            lambda: self.held,
+            lambda: self.wall_ms,
+            self.room.disk.run,
+            lambda peer, code: self.blamed.append((peer, code)),
+        )
         self.catch_up = CatchUp(
             self.room.executor,
             self.ask,
@@ -47,7 +63,15 @@ class Follower:
             self.synced.append,
             self.on_finalization,
             lambda peer, code: self.blamed.append((peer, code)),
+            self.justifier,
         )
+
+    async def ask_settled(self, peer: PublicKey, epoch: Epoch, after: View, until: View) -> Sequence[bytes]:
+        self.asked_views.append((peer, after, until))
+        found = self.source.stores.blocks.settled.page(epoch, after, until, self.settled_count_max)
+        alter = self.alter_settled.get(peer)
+        page = [certificate for _, certificate in found]
+        return page if alter is None else alter(page)
 
     async def ask(self, peer: PublicKey, start: Height, blocks_max: int) -> Page | None:
         self.asked.append((peer, start, blocks_max))

@@ -84,9 +84,9 @@ class Machine:
     """The driver's ear."""
 
     def __init__(self) -> None:
-        self.heard: list[tuple[Peer, consensus.Message]] = []
+        self.heard: list[tuple[PublicKey, consensus.Message]] = []
 
-    def receive(self, peer: Peer, message: consensus.Message) -> None:
+    def receive(self, peer: PublicKey, message: consensus.Message) -> None:
         self.heard.append((peer, message))
 
 
@@ -195,7 +195,7 @@ async def test_a_proposal_of_known_transactions_needs_no_question() -> None:
     assert await follower.exchange.fetch_body(made.tip.id, (LEADER_PEER,))
     assert follower.bodies.get(made.tip.id) == made.block
     assert follower.wire.sent == []
-    assert follower.machine.heard == [(LEADER_PEER, proposal_of(made))]
+    assert follower.machine.heard == [(LEADER, proposal_of(made))]
 
 
 async def test_the_proposer_is_asked_for_what_is_missing_and_answers_with_the_blocks_bytes() -> None:
@@ -226,7 +226,7 @@ async def test_a_proposal_that_is_said_again_asks_for_nothing_that_is_here() -> 
     follower.bodies.put(made.block)
     follower.hears(LEADER, compact)
     assert follower.wire.sent == []
-    assert follower.machine.heard == [(LEADER_PEER, proposal_of(made))]
+    assert follower.machine.heard == [(LEADER, proposal_of(made))]
 
 
 async def test_a_block_built_by_another_is_named_by_its_body() -> None:
@@ -338,7 +338,7 @@ async def test_another_blocks_header_does_not_take_the_proposals_place() -> None
     follower = Member(FOLLOWER)
     follower.hears(MALLORY, msgspec.structs.replace(compact, payload=consensus.encode_message(lie)))
     assert follower.wire.sent == []
-    assert follower.machine.heard == [(Peer(2), lie)]
+    assert follower.machine.heard == [(MALLORY, lie)]
     follower.hears(LEADER, compact)
     leader.takes_from(follower)
     follower.takes_from(leader)

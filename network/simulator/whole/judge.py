@@ -28,6 +28,7 @@ from node.assemble import RunningNode
 
 VIOLATIONS_MAX: Final = 20  # the first say enough
 WINDOW_MS: Final = 5_000
+SHOWN_EPOCHS: Final = 3  # the epoch in force, and the two that certificates are kept for
 # What a node may send to each peer within a window, gossip, resends and answers together: 60 frames a second,
 # three times what the busiest honest seed needs.
 FRAMES_PER_PEER_WINDOW_MAX: Final = 300
@@ -272,6 +273,42 @@ class Judge:
         for transaction_id, told in self.told.items():
             if told_by(site.node, transaction_id) != told:
                 self.violated("history", f"{site.member.name} lost {transaction_id.hex()} at {told.height}")
+
+    # --- what would name who forked --------------------------------------------------------------------
+
+    def unsettled(self, site: SimulatedSite) -> list[View]:
+        """The views of the last epochs, up to each one's last finalization, that it can't show settled."""
+        assert site.node is not None
+        blocks = site.node.stores.blocks
+        chain: dict[bytes, int] = {}
+        final: Counter[int] = Counter()
+        for height in range(1, blocks.head[0] + 1):
+            stored = blocks.stored(Height(height))
+            assert stored is not None
+            chain[stored.id] = stored.block.header.epoch
+            certificate = _certificate(stored.finalization or stored.covering)
+            final[certificate.vote.epoch] = max(final[certificate.vote.epoch], certificate.view)
+        return [
+            (epoch, view)
+            for epoch in sorted(final)[-SHOWN_EPOCHS:]
+            for view in range(1, final[epoch] + 1)
+            if not self._is_shown(site, epoch, view, chain)
+        ]
+
+    def _is_shown(self, site: SimulatedSite, epoch: int, view: int, chain: dict[bytes, int]) -> bool:
+        assert site.node is not None
+        data = site.node.stores.blocks.settled.certificate(epoch, view)
+        if data is None:
+            return False
+        certificate = _certificate(data)
+        self.judge_certificate(site.member.name, certificate)
+        is_there = (certificate.vote.epoch, certificate.view) == (epoch, view)
+        of = certificate.block_id
+        return is_there and (of is None or chain.get(of) == epoch)
+
+
+def _certificate(data: bytes) -> Certificate:
+    return decode(data, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
 
 
 def told_by(node: RunningNode, transaction_id: TxId) -> Told | None:

@@ -39,6 +39,7 @@ LOOK_SECONDS: Final = 0.1
 PROGRESS_HEIGHTS: Final = 5
 PROGRESS_SECONDS: Final = 40.0
 SETTLE_SECONDS: Final = 30.0
+JUSTIFY_SECONDS: Final = 120.0  # one peer is asked every five seconds, and one may lack what another has
 QUIET_SECONDS: Final = 6.0  # more than one beacon, far less than a heartbeat
 QUIET_BLOCKS_MAX: Final = 2
 # Where a finalization takes longer than the first delay, leaders help each block with an empty one above it.
@@ -126,6 +127,16 @@ class WholeLaboratory:
         if self._highest > before + limit:
             self.judge.violated("quiet", f"{self._highest - before} blocks with nothing to say")
         await self._settle()
+        await self._justify()
+
+    async def _justify(self) -> None:
+        """Every site comes to hold what settled each view: with it a fork would name who made it."""
+        if not await self._pass(JUSTIFY_SECONDS, lambda: not self._unsettled()):
+            self.judge.violated("justified", "; ".join(self._unsettled()))
+
+    def _unsettled(self) -> list[str]:
+        views = {site.member.name: self.judge.unsettled(site) for site in self._sites if site.is_up}
+        return [f"{name} can't show {missing[:3]}" for name, missing in views.items() if missing]
 
     async def _recover(self) -> None:
         """After the last fault every site commits so many more heights, and signs again, in bounded time."""

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ledger.codec import encode
 from ledger.errors import LedgerError
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX
 from node.link import Link
 from node.p2p.messages import (
     ACCUSATIONS_MAX,
@@ -15,6 +16,7 @@ from node.p2p.messages import (
     IDS_MAX,
     KINDS,
     MESSAGE_BYTES_MAX,
+    SETTLED_COUNT_MAX,
     Accusations,
     Blocks,
     BlocksRequest,
@@ -25,6 +27,8 @@ from node.p2p.messages import (
     Goodbye,
     Message,
     NotFound,
+    Settled,
+    SettledRequest,
     Transactions,
     TransactionsRequest,
     decode_message,
@@ -58,6 +62,8 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     ),
     ids.map(NotFound),
     st.text(max_size=20).map(Goodbye),
+    st.builds(SettledRequest, *[st.integers(0, 2**53 - 1)] * 3),
+    st.lists(short, max_size=4).map(lambda page: Settled(tuple(page))),
     st.lists(short, min_size=1, max_size=ACCUSATIONS_MAX).map(lambda held: Accusations(tuple(held))),
 )
 
@@ -106,7 +112,7 @@ def test_every_kind_has_a_number_a_name_and_a_limit() -> None:
         assert record.__struct_config__.tag == number
         assert 0 < bytes_max <= MESSAGE_BYTES_MAX
     assert kind_of(CompactProposal(b"x", b"", b"")) == "compact_proposal"
-    assert len(KINDS) == 11
+    assert len(KINDS) == 13
 
 
 @pytest.mark.parametrize(
@@ -153,6 +159,13 @@ def test_a_message_over_its_kind_s_limit_is_refused_before_it_is_decoded(number:
 def test_a_batch_of_too_many_transactions_is_refused() -> None:
     """A thousand and one tiny transactions are one too many."""
     assert code_of(encode(Transactions((b"t",) * 1001))) == "encoding.malformed"
+
+
+def test_a_page_of_certificates_is_bounded() -> None:
+    """Sixty-four of the largest fit; one more is refused."""
+    full = Settled((bytes(QUORUM_CERTIFICATE_BYTES_MAX),) * SETTLED_COUNT_MAX)
+    assert decode_message(encode_message(full)) == full
+    assert code_of(encode(Settled((b"c",) * (SETTLED_COUNT_MAX + 1)))) == "encoding.malformed"
 
 
 def test_accusations_are_bounded() -> None:

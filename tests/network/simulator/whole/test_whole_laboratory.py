@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.consensus.commits import Commits
 from network.simulator.campaign import run_campaign
 from network.simulator.whole import laboratory
 from network.simulator.whole.clients import Clients
@@ -12,6 +13,7 @@ from network.simulator.whole.laboratory import run_whole
 from network.simulator.whole.liar import LIES, FalsePages
 from network.simulator.whole.scenario import SCENARIOS
 from node.executor import Executor
+from node.justify import Justifier
 
 
 def rules(violations: tuple[str, ...]) -> list[str]:
@@ -76,6 +78,22 @@ def test_a_run_whose_clients_hear_nothing_fails(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Clients, "_submit", nothing)
     assert "empty" in rules(run_whole(1, 4, "whole-calm").violations)
+
+
+def test_a_node_that_fills_no_holes_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that jumped a view and never asks what settled it could not name who forked there."""
+
+    async def nothing(self: Justifier) -> None:
+        pass
+
+    monkeypatch.setattr(Justifier, "fill", nothing)
+    assert rules(run_whole(1, 4, "whole-crash").violations) == ["justified"]
+
+
+def test_nodes_that_keep_no_nullifications_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where commits take nothing along, what settled a view is gone everywhere, and nobody can be asked."""
+    monkeypatch.setattr(Commits, "_settled", lambda self, path, final: (final,))
+    assert rules(run_whole(1, 4, "whole-crash").violations) == ["justified"]
 
 
 def test_a_bug_that_raises_is_a_finding_with_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
