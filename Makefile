@@ -23,9 +23,11 @@ BENCH_SECONDS ?= 20
 SIM_SEEDS ?= 1-8
 SIM_LONG_SEEDS ?= 1-200
 SIM_JOBS ?= 2
+CHAOS ?=
+CHAOS_SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench sim sim-long mutants golden lock
+.PHONY: help install demo test check bench sim sim-long mutants golden chaos lock
 
 help:  ## Say in one line what each target does
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | while IFS='|' read -r name line; do \
@@ -84,6 +86,9 @@ mutants: install  ## Plant each known bug of agreement in turn: the simulator mu
 
 golden: install  ## Freeze all encodings anew, after a change of the protocol that is meant
 	@$(BIN)/python -m tests.golden
+
+chaos: install  ## Break a network of real processes in every way there is, and check it; CHAOS=links CHAOS_SEED=1
+	@$(BIN)/farmgate chaos run --seed $(CHAOS_SEED) $(addprefix --only ,$(CHAOS))
 
 # A throwaway virtual environment, so that the tool that pins is not itself among what is pinned. The lines that
 # begin with `--` tell where this machine gets its packages from, which is nobody else's business.

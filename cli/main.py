@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "config": Lazy("cli.commands.config:config", "Settings for all commands."),
     "bench": Lazy("cli.commands.bench:bench", "Measure a local network of real processes."),
     "sim": Lazy("cli.commands.sim:sim", "Run seeded networks of the real consensus, with faults and liars."),
+    "chaos": Lazy("cli.commands.chaos:chaos", "Break a local network of real processes, and check it."),
     "doctor": Lazy("cli.commands.doctor:doctor", "Find out what is wrong between here and the network."),
     "explain": Lazy("cli.commands.explain:explain", "Explain a record, a field, a flag or an exit code."),
     "completion": Lazy("cli.commands.completion:completion", "Print the completion script of a shell."),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ledger.crypto import KeyPair, key_pair
-from ledger.genesis import GENESIS_VERSION, Genesis, Parameters, chain_id
+from ledger.genesis import GENESIS_VERSION, Genesis, chain_id
 from ledger.members import Key, Node, NodeRole, Organisation, Role, Site
 from ledger.validators import Validator
 from network.profile import Profile, profile_text
@@ -28,12 +28,12 @@ from node.store.disk import LocalDisk, replace_file
 
 GENESIS_FILE: Final = "genesis.json"
 PROFILES_FOLDER: Final = "profiles"
-STAKE: Final = 100  # of each validator
 # A local network must also run where the disk is small; it is thrown away when it is full.
+VOTE_BYTES_MIN: Final = 64 << 20
 _FREE_SPACE: Final = {
     "free_space.admit_percent_min": 0,
-    "free_space.admit_bytes_min": 128 << 20,
-    "free_space.vote_bytes_min": 64 << 20,
+    "free_space.admit_bytes_min": 2 * VOTE_BYTES_MIN,
+    "free_space.vote_bytes_min": VOTE_BYTES_MIN,
 }
 
 
@@ -55,7 +55,7 @@ def found_network(plan: Plan, time_ms: int) -> NetworkFile:
     plan.folder.mkdir(parents=True, exist_ok=True)
     seeds = {organisation.id: os.urandom(SEED_BYTES) for organisation in ORGANISATIONS}
     built = [_Built(node, make_keys(Home(node.home), node.role)) for node in plan.nodes]
-    genesis = _genesis(built, {name: key_pair(seed) for name, seed in seeds.items()}, time_ms)
+    genesis = _genesis(plan, built, {name: key_pair(seed) for name, seed in seeds.items()}, time_ms)
     for each in built:
         complete_home(Home(each.plan.home), each.keys, genesis, _settings(plan, each.plan))
     write_genesis(plan.folder / GENESIS_FILE, genesis)
@@ -72,14 +72,14 @@ def found_network(plan: Plan, time_ms: int) -> NetworkFile:
     return network
 
 
-def _genesis(built: list[_Built], people: dict[str, KeyPair], time_ms: int) -> Genesis:
+def _genesis(plan: Plan, built: list[_Built], people: dict[str, KeyPair], time_ms: int) -> Genesis:
     sites = tuple(
         Site(organisation.place(site.reference), organisation.id, site.title)
         for organisation in ORGANISATIONS
         for site in organisation.sites
     )
     validators = tuple(
-        Validator(keys.validator.public, STAKE, node.name)
+        Validator(keys.validator.public, node.stake, node.name)
         for node, keys in built
         if keys.validator is not None
     )
@@ -89,11 +89,11 @@ def _genesis(built: list[_Built], people: dict[str, KeyPair], time_ms: int) -> G
         title="Local test network",
         is_test_network=True,
         time_ms=time_ms,
-        parameters=Parameters(),
+        parameters=plan.parameters,
         organisations=tuple(Organisation(each.id, each.title, (each.prefix,)) for each in ORGANISATIONS),
         keys=(*_people_keys(people), *_gateway_keys(built)),
         sites=sites,
-        nodes=tuple(_node(node, keys) for node, keys in built),
+        nodes=tuple(_node(plan, node, keys) for node, keys in built),
         validators=validators,
     )
 
@@ -111,15 +111,16 @@ def _gateway_keys(built: list[_Built]) -> tuple[Key, ...]:
     )
 
 
-def _node(node: PlannedNode, keys: NewKeys) -> Node:
+def _node(plan: Plan, node: PlannedNode, keys: NewKeys) -> Node:
     identity = keys.identity
-    return Node(
-        identity.public_key, node.organisation, node.name, node.role, identity.certificate, (node.p2p,)
-    )
+    addresses = () if plan.doors else (node.p2p,)
+    return Node(identity.public_key, node.organisation, node.name, node.role, identity.certificate, addresses)
 
 
 def _settings(plan: Plan, node: PlannedNode) -> dict[str, Any]:
-    peers = tuple(other.p2p for other in plan.nodes if other.name != node.name)
+    peers = tuple(
+        plan.doors.get((node.name, other.name), other.p2p) for other in plan.nodes if other is not node
+    )
     listen = {"api.listen": node.api, "admin.listen": node.admin, "p2p.listen": node.p2p}
     return {"name": node.name, "peers": peers, **listen, **_FREE_SPACE}
 

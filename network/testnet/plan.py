@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ledger.errors import LedgerError
+from ledger.genesis import Parameters
 from ledger.members import NodeRole
 from network.testnet.members import ORGANISATIONS
 
@@ -17,40 +19,49 @@ PORTS_A_NODE: Final = 10  # api, admin, p2p, and room
 VALIDATORS_MAX: Final = 16  # processes on one machine
 OBSERVERS_MAX: Final = 16
 BASE_PORT_MIN: Final = 1024
+STAKE: Final = 100  # of each validator, unless the plan says otherwise
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedNode:
-    """One node before it exists. Ports follow from `base_port` alone."""
+    """One node before it exists. Ports follow from `base_port` alone; `stake` counts for a validator."""
 
     name: str
     role: NodeRole
     organisation: str
     home: Path
     base_port: int
+    host: str = HOST
+    stake: int = STAKE
 
     @property
     def api(self) -> str:
         """Address of the public REST interface."""
-        return f"{HOST}:{self.base_port}"
+        return f"{self.host}:{self.base_port}"
 
     @property
     def admin(self) -> str:
         """Address of the admin port."""
-        return f"{HOST}:{self.base_port + 1}"
+        return f"{self.host}:{self.base_port + 1}"
 
     @property
     def p2p(self) -> str:
         """Address for the other nodes."""
-        return f"{HOST}:{self.base_port + 2}"
+        return f"{self.host}:{self.base_port + 2}"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A whole local network in one folder."""
+    """A whole local network in one folder.
+
+    doors: by (who dials, whom), the address to dial where it is not the node's own. Where there are any, the
+        chain lists no node's address, so that nobody finds another way.
+    """
 
     folder: Path
     nodes: tuple[PlannedNode, ...]
+    parameters: Parameters = field(default_factory=Parameters)
+    doors: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def plan_network(folder: Path, *, validators: int, observers: int, base_port: int) -> Plan:
