@@ -21,6 +21,7 @@ class ExitCode(IntEnum):
     CONFLICT = 9
     FORKED = 10  # `farmgate evidence audit`: two histories conflict, and who made them is proved
     STORE_FAILED = 75  # `ledger-node` alone: the store failed and the process ended itself
+    KEY_IN_USE = 78  # `ledger-node run` alone: another process signs with this validator's key
     INTERRUPTED = 130
 
 
@@ -37,6 +38,7 @@ MEANINGS: Final = {
     ExitCode.CONFLICT: "conflict with what is there",
     ExitCode.FORKED: "a fork is proved and its culprits are named (`farmgate evidence audit`)",
     ExitCode.STORE_FAILED: "the node's store failed (`ledger-node` alone)",
+    ExitCode.KEY_IN_USE: "another process signs with this validator's key (`ledger-node run` alone)",
     ExitCode.INTERRUPTED: "interrupted",
 }
 

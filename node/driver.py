@@ -167,7 +167,7 @@ class Driver:
     @property
     def is_voting(self) -> bool:
         """Whether this node signs: it has stake in the epoch in force, and a record to trust."""
-        if self._signer is None or self._signer.is_quarantined or self._consensus is None:
+        if self._signer is None or not self._signer.may_sign or self._consensus is None:
             return False
         return self._consensus.state.me is not None and self._allowed.is_set()
 

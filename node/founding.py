@@ -61,9 +61,11 @@ def found_state(data: Path, genesis: Genesis) -> None:
 def host_generation(home: Home) -> bytes:
     """16 bytes that a copy of the home does not share: of this machine and of this very folder.
 
-    The inode number of the signer's folder survives restarts and a rename; a restored backup or
-    a copy has another one, and its signer is quarantined.
+    Inode number and change time of the signer's folder survive restarts and a rename of the home, for
+    nothing is ever written there. A restored backup or a copy has another time, which nobody can set, even
+    where it got the old inode number again; its signer is quarantined.
     """
     machine = MACHINE_ID.read_bytes() if MACHINE_ID.is_file() else b""
-    inode = home.signer.stat().st_ino
-    return hashlib.sha256(b"farmgate host\0" + machine.strip() + b"\0" + str(inode).encode()).digest()[:16]
+    found = home.signer.stat()
+    folder = f"{found.st_ino} {found.st_ctime_ns}".encode()
+    return hashlib.sha256(b"farmgate host\0" + machine.strip() + b"\0" + folder).digest()[:16]

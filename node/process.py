@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.block import Header
+from ledger.consensus.signer import SECOND_HOLDER
 from ledger.crypto import KeyPair
 from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
@@ -53,6 +54,11 @@ from node.store.stores import open_stores
 
 SPACE_SECONDS: Final = 5.0
 FAILED_EXIT: Final = 1
+KEY_IN_USE_EXIT: Final = 78
+_TWO_HOMES: Final = (
+    "; this home signs no more: find the other, stop one of the two for good, and in the one that stays "
+    "run `ledger-node history reset`"
+)
 
 
 def run_node(home: Path, overrides: Mapping[str, Any]) -> int:
@@ -71,8 +77,9 @@ def run_node(home: Path, overrides: Mapping[str, Any]) -> int:
         sys.stderr.write(f"ledger-node: {problem}{_next_step(problem, home)}\n")
         return FAILED_EXIT if isinstance(problem, StoreMismatch) else EXIT_STORE_FAILED
     except (LedgerError, NodeHalted, OSError) as problem:
-        sys.stderr.write(f"ledger-node: {problem}\n")
-        return FAILED_EXIT
+        is_twin = isinstance(problem, NodeHalted) and problem.code == SECOND_HOLDER
+        sys.stderr.write(f"ledger-node: {problem}{_TWO_HOMES if is_twin else ''}\n")
+        return KEY_IN_USE_EXIT if is_twin else FAILED_EXIT
     return 0
 
 

@@ -40,7 +40,7 @@ def run_command(
 
     Settings come from these flags, then from FARMGATE_* variables, then from node.toml. Exit codes: 0
     stopped as told, 1 could not run or disagrees with its network, 75 its disk failed or a store is
-    damaged: look at the disk before it is started again.
+    damaged: look at the disk before it is started again, 78 another process signs with this validator's key.
     """
     from node.process import run_node
 

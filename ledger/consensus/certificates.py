@@ -37,6 +37,11 @@ class CertificateStore:
         assert self.final.block_id is not None
         return self.final.block_id
 
+    @property
+    def highest_view(self) -> View:
+        """The highest view of which anything is certified here."""
+        return max((self.final_view, *self._all_views()))
+
     def holds(self, certificate: Certificate) -> bool:
         """Whether a certificate of the same vote is held, whoever signed it."""
         held = self._find(certificate.view, certificate.kind, certificate.block_id)

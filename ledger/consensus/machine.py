@@ -51,16 +51,16 @@ from ledger.consensus.messages import (
 from ledger.consensus.pacemaker import Pacemaker
 from ledger.consensus.place import is_timely, missing_for
 from ledger.consensus.records import HeldCertificate, HeldProposal
-from ledger.consensus.recovery import Quarantine, replay
+from ledger.consensus.recovery import Whereabouts, replay
 from ledger.consensus.repair import Repair
-from ledger.consensus.signer import Signer
+from ledger.consensus.signer import LISTENING, Signer
 from ledger.consensus.state import State
 from ledger.consensus.tally import Tally
 from ledger.consensus.verdicts import SignatureCache
 from ledger.epoch import EpochStart
 from ledger.errors import LedgerError
 from ledger.types import BlockId, ChainId, Epoch, View
-from ledger.vote import Certificate, SignedVote, VoteKind, verify_vote
+from ledger.vote import Certificate, Proposal, SignedVote, Vote, VoteKind, verify_vote
 
 
 class Consensus:
@@ -101,7 +101,7 @@ class Consensus:
         self._intake = Intake(state, self._repair, self._attendance)
         self._leading = Leading(state, self._bodies, self._repair, self._attendance)
         self._watch = LeaderWatch() if watch is None else watch
-        self._quarantine = Quarantine(state)
+        self._whereabouts = Whereabouts(state)
         self._commits = Commits(state)
         self._is_settled = False
         self._is_started = False
@@ -344,12 +344,17 @@ class Consensus:
     def _accept(self, certificate: Certificate) -> None:
         """Keep a verified certificate, durable before any vote or move that rests on it."""
         state, view = self._state, certificate.view
+        signers = [index for index, _ in certificate.signatures]
+        if state.me in signers and self._is_foreign(certificate.vote):
+            return
         if certificate.kind is VoteKind.FINALIZE and view == state.certificates.final_view:
             self._out.emit(Halt("consensus.forked", f"two blocks are final in view {view}"))
             return
         if view <= state.certificates.final_view:
             return  # settled by another certificate of the same message
         state.certificates.add(certificate)
+        if state.me not in signers:
+            self._whereabouts.certified(certificate)
         self._out.persist(HeldCertificate(certificate))
         if certificate.block_id is not None:
             self._bodies.certified(certificate)
@@ -357,6 +362,7 @@ class Consensus:
             state.round(view).is_conflicted = True
         if certificate.kind is VoteKind.FINALIZE:
             self._finalized(certificate)
+        self._allow_signing()
         self._is_settled = False
 
     # --- q of finalize(v, h) -----------------------------------------------------------------------
@@ -377,15 +383,17 @@ class Consensus:
         """Commit the unfinalized ancestors oldest first, then the block, once a hash; prune below."""
         if self._commits.advance():
             self._is_settled = False
-            self._end_quarantine()
+            self._allow_signing()
 
     # --- what is verified comes in -------------------------------------------------------------------
 
     def _receive(self, peer: Peer, message: Message) -> None:
+        state = self._state
         match message:
             case VotesMessage(votes=votes):
                 for signed in self._intake.votes(peer, votes):
-                    self._count(signed)
+                    if signed.validator != state.me or not self._is_foreign(signed.vote):
+                        self._count(signed)
             case CertificatesMessage(certificates=certificates):
                 for certificate in self._intake.certificates(peer, certificates):
                     self._accept(certificate)
@@ -400,7 +408,10 @@ class Consensus:
                 assert_never(message)
 
     def _receive_proposal(self, peer: Peer, message: ProposalMessage) -> None:
+        signed = message.signed
         if not self._intake.is_proposal_sound(peer, message):
+            return
+        if signed.validator == self._state.me and self._is_foreign(signed.proposal):
             return
         parent = () if message.parent_certificate is None else (message.parent_certificate,)
         for certificate in self._intake.certificates(peer, (*parent, *message.gap)):
@@ -411,15 +422,40 @@ class Consensus:
     def _receive_status(self, peer: Peer, status: StatusMessage) -> None:
         if not self._intake.is_our_epoch(peer, Epoch(status.epoch)):
             return
-        self._quarantine.report(peer, status.entry_view)
-        self._end_quarantine()
+        self._whereabouts.report(peer, status)
+        self._allow_signing()
         self._repair.answer_status(peer, status)
 
-    def _end_quarantine(self) -> None:
-        state = self._state
-        if state.signer is not None and state.signer.is_quarantined and self._quarantine.is_over():
-            self._out.persist(state.signer.release(state.epoch, state.certificates.final_view))
+    # --- whether this node may sign ------------------------------------------------------------------
+
+    def _allow_signing(self) -> None:
+        """End listening or quarantine, where what the others said allows it (Q4, Q7)."""
+        state, signer = self._state, self._state.signer
+        if signer is None or signer.may_sign or signer.is_given_up:
+            return
+        if signer.is_listening and self._whereabouts.is_heard():
+            signer.heard()
             self._out.emit(SignerState(True, ""))
+        elif signer.is_quarantined and self._whereabouts.is_quarantine_over():
+            self._out.persist(signer.release(state.epoch, state.certificates.final_view))
+            self._out.emit(SignerState(True, ""))
+
+    def _is_foreign(self, seen: Vote | Proposal) -> bool:
+        """Whether somebody else made this verified signature of this node's key (Q8, Q9): then it stops."""
+        signer = self._state.signer
+        assert signer is not None, "an index is a key's"
+        view = View(seen.view)
+        if not signer.is_foreign(seen, self._whereabouts.is_above_own(view)):
+            return False
+        if not signer.is_quarantined and not signer.has_signed:
+            signer.distrust()
+            self._out.emit(SignerState(False, signer.quarantine_reason))
+            return False  # its own, of a time that the record has lost
+        self._out.persist(signer.give_up())
+        self._out.emit(SignerState(False, signer.quarantine_reason))
+        problem = f"another process signs with this validator's key, in epoch {seen.epoch}, view {view}"
+        self._out.emit(Halt("signer.second_holder", problem))
+        return True
 
     # --- start, sync, time -------------------------------------------------------------------------------
 
@@ -448,12 +484,14 @@ class Consensus:
         final = started.finalization
         store = (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view)
         signer.restore(started.records, store)
-        self._out.emit(SignerState(not signer.is_quarantined, signer.quarantine_reason))
+        self._allow_signing()  # where this node's stake is a quorum, there is nobody to hear
+        reason = signer.quarantine_reason or (LISTENING if signer.is_listening else "")
+        self._out.emit(SignerState(not reason, reason))
 
     def _synced(self, head: Header, finalization: Certificate) -> None:
         """The driver committed up to `head` by certificates; go on from there."""
         self._commits.synced(facts_of(head), finalization.view)
-        self._end_quarantine()
+        self._allow_signing()
         self._is_settled = False
 
     def _repair_what_is_due(self) -> None:

@@ -3,7 +3,7 @@
 Replaying restores what was known and promised; it says nothing. A restored promise never
 means "already sent": the resends say it again.
 
-Source: docs/spec/consensus.md, rules Q1-Q5.
+Source: docs/spec/consensus.md, rules Q1-Q9.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from ledger.consensus.bodies import Bodies
-from ledger.consensus.records import HeldCertificate, HeldProposal, OwnVote, Record, record_position
+from ledger.consensus.messages import StatusMessage
+from ledger.consensus.records import HeldCertificate, HeldProposal, Record, record_position
 from ledger.consensus.state import State
 from ledger.types import View
+from ledger.vote import Certificate, VoteKind
 
 VIEWS_VOTED_AHEAD: Final = 1
 """How far above the highest reported entry this node may have voted before it lost its record.
@@ -23,6 +25,9 @@ It entered view u by a certificate of u - 1, which maybe it alone held. Honest v
 than a third of the stake voted in u - 1, so each entered by a certificate of u - 2 or above, and more
 than two thirds of reports hold one of theirs: V >= u - 2. Safe is a finalization of u or above.
 """
+CERTIFICATES_WITHOUT_KEY: Final = 6
+"""So many certificates above V + 1 lack this key's signature before it signs again: of another process that
+signs with it, each certificate of a quorum would hold the signature with two chances in three or more."""
 
 
 def replay(state: State, bodies: Bodies, records: Iterable[Record]) -> None:
@@ -32,46 +37,85 @@ def replay(state: State, bodies: Bodies, records: Iterable[Record]) -> None:
         if epoch != state.epoch or view <= state.blocks.committed_view:
             continue
         match record:
-            case HeldCertificate(certificate=certificate):
+            case HeldCertificate(certificate=certificate) if certificate.vote.chain_id == state.chain_id:
                 state.certificates.add(certificate)
                 if certificate.block_id is not None:
                     bodies.certified(certificate)
-            case HeldProposal(message=message):
+            case HeldProposal(message=message) if message.signed.proposal.chain_id == state.chain_id:
                 state.round(view).proposal = message
                 bodies.proposed(message, is_kept=True)
-            case OwnVote(signed=signed) if signed.validator == state.me:
-                state.tally.add(signed)
             case _:
                 pass  # the signer reads its own records
+    for signed in () if state.signer is None else state.signer.votes():
+        if signed.validator == state.me:
+            state.tally.add(signed)
     state.tally.prune(state.certificates.final_view)
 
 
-class Quarantine:
-    """Waits until nothing that this key may have signed can matter any more.
+class Whereabouts:
+    """What the others said of where they stand, and when this node may sign because of it.
 
-    The first report of each validator counts: V is fixed by the first ones from more than two
-    thirds of the stake, and the chain then has to finalize above it.
+    The first report of each validator counts, and only when certificates have led this node as far as
+    the report claims: who claims too much is as if it were silent.
 
-    A last block proves nothing of the kind: this node may have held an earlier finalization of it,
-    alone, and voted in the next epoch. So the epoch must go on above V; else the next one begins anew.
+    A start with a trusted record listens: it signs when validators with more than two thirds of the
+    stake, itself included, stand no higher than it does. A restored copy of the whole home, whose record
+    looks whole, so meets certificates with its key's signature before it signs anything.
+
+    A quarantine waits until nothing that this key may have signed can matter any more. V is fixed by
+    reports from more than two thirds of the stake, this node's excluded, and the chain then has to
+    finalize above it. A last block proves nothing of the kind: this node may have held an earlier
+    finalization of it, alone, and voted in the next epoch. So the epoch must go on above V; else the
+    next one begins anew.
     """
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._entries: dict[int, int] = {}
+        self._claims: dict[int, StatusMessage] = {}
         self._safe_above: View | None = None
+        self._unsigned: dict[tuple[View, VoteKind], None] = {}
 
-    def report(self, validator: int, entry_view: int) -> None:
-        """A validator said by which certificate it entered its view."""
+    def report(self, validator: int, status: StatusMessage) -> None:
+        """A validator said where it stands."""
+        if validator < len(self._state.validators) and validator != self._state.me:
+            self._claims.setdefault(validator, status)
+
+    def certified(self, certificate: Certificate) -> None:
+        """A new certificate, which this key did not sign, is held."""
+        if self._safe_above is not None and certificate.view > self._safe_above:
+            if len(self._unsigned) < CERTIFICATES_WITHOUT_KEY:
+                self._unsigned[certificate.view, certificate.kind] = None
+
+    def is_heard(self) -> bool:
+        """Whether a trusted record may be used: enough of the others stand where this node stands."""
         state = self._state
-        if validator >= len(state.validators) or validator == state.me or self._safe_above is not None:
+        final_view = state.certificates.final_view
+        level = [index for index, claim in self._claims.items() if claim.final_view <= final_view]
+        own = 0 if state.me is None else state.validators.stake(state.me)
+        return state.validators.is_quorum(own + sum(state.validators.stake(index) for index in level))
+
+    def is_above_own(self, view: View) -> bool:
+        """Whether a quarantined key can't have signed in this view before this start."""
+        self._fix()
+        return self._safe_above is not None and view > self._safe_above
+
+    def is_quarantine_over(self) -> bool:
+        """Whether a block, not the last, was committed above everything that this key may have signed,
+        and the certificates up there show nobody else who signs with it."""
+        self._fix()
+        state = self._state
+        if self._safe_above is None or state.is_over or state.signer is None:
+            return False
+        view = state.blocks.committed_view
+        is_above = view > self._safe_above and (state.epoch, view) >= state.signer.floor
+        return is_above and len(self._unsigned) >= CERTIFICATES_WITHOUT_KEY
+
+    def _fix(self) -> None:
+        """V, once enough reports are borne out."""
+        if self._safe_above is not None:
             return
-        self._entries.setdefault(validator, entry_view)
-        if state.validators.is_quorum(sum(state.validators.stake(index) for index in self._entries)):
-            self._safe_above = View(max(self._entries.values()) + VIEWS_VOTED_AHEAD)
-
-    def is_over(self) -> bool:
-        """Whether a block, not the last, was committed above everything that this key may have signed."""
         state = self._state
-        is_above = self._safe_above is not None and state.blocks.committed_view > self._safe_above
-        return is_above and not state.is_over
+        reached = state.certificates.highest_view
+        entries = {i: claim.entry_view for i, claim in self._claims.items() if claim.entry_view <= reached}
+        if state.validators.is_quorum(sum(state.validators.stake(index) for index in entries)):
+            self._safe_above = View(max(entries.values()) + VIEWS_VOTED_AHEAD)

@@ -18,7 +18,7 @@ Source: docs/spec/consensus.md, "Signer".
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from ledger.codec import encode
@@ -77,12 +77,25 @@ class Promises:
 
 
 NOT_STARTED: Final = "signer.not_started"
+LISTENING: Final = "signer.listening"
+OLD_RECORD: Final = "signer.old_record"
+HANDED_OVER: Final = "signer.handed_over"
+SECOND_HOLDER: Final = "signer.second_holder"
+GIVEN_UP: Final = {bytes(16): HANDED_OVER, b"\xff" * 16: SECOND_HOLDER}
+"""Generations of no host: nothing is signed by such a record again, and why. Only an operator ends that."""
+
 NO_PROMISES = Promises()  # what an observer, or a view without a signature, has promised; never written to
 
 
 def first_record(chain_id: ChainId, public_key: PublicKey, generation: bytes, epoch: Epoch) -> SignerFloor:
     """The record that `init` and `join` write together with the key; without it the signer is quarantined."""
     return SignerFloor(chain_id, public_key, generation, epoch, View(0))
+
+
+def given_up(chain_id: ChainId, public_key: PublicKey, reason: str, epoch: Epoch, view: View) -> SignerFloor:
+    """The record after which this log's owner does not sign by it again."""
+    generation = next(each for each, why in GIVEN_UP.items() if why == reason)
+    return SignerFloor(chain_id, public_key, generation, epoch, view)
 
 
 class Signer:
@@ -101,6 +114,10 @@ class Signer:
         self._is_valid: VoteCheck = is_vote_signature
         self._index: int | None = None
         self._promises: dict[tuple[Epoch, View], Promises] = {}
+        self._restored_floor = self._floor
+        self._restored: dict[tuple[Epoch, View], Promises] = {}
+        self._first_signed: tuple[Epoch, View] | None = None
+        self._is_listening = False
         self.quarantine_reason = NOT_STARTED
 
     @property
@@ -117,6 +134,26 @@ class Signer:
     def is_quarantined(self) -> bool:
         """Whether the record can't be trusted, so that nothing is signed."""
         return self.quarantine_reason != ""
+
+    @property
+    def may_sign(self) -> bool:
+        """Whether the record is trusted, and this start has heard where the others stand."""
+        return not self.is_quarantined and not self._is_listening
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether a trusted record waits to hear where the others stand."""
+        return self._is_listening and not self.is_quarantined
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether no finalization ends the quarantine: another holder of the key may sign at any time."""
+        return self.quarantine_reason in GIVEN_UP.values()
+
+    @property
+    def has_signed(self) -> bool:
+        """Whether anything was signed since the record was read back."""
+        return self._first_signed is not None
 
     @property
     def is_restored(self) -> bool:
@@ -148,9 +185,16 @@ class Signer:
                     self._remember_proposal(proposal)
                 case _:
                     pass
-        for floor in floors:
+        own = [
+            each for each in floors if (each.chain_id, each.public_key) == (self._chain_id, self.public_key)
+        ]
+        if len(own) < len(floors) or not own:
+            self._promises.clear()  # another key's, or nobody's: no memory of this one
+        for floor in own:
             self._floor = max(self._floor, (Epoch(floor.epoch), View(floor.view)))
         self.quarantine_reason = self._distrust(floors[-1] if floors else None, store)
+        self._trust_from_here()
+        self._is_listening = self._floor[1] > 0 or bool(self._promises)
 
     def _distrust(self, last: SignerFloor | None, store: tuple[Epoch, View]) -> str:
         if last is None:
@@ -159,11 +203,53 @@ class Signer:
             return "signer.other_chain"
         if last.public_key != self.public_key:
             return "signer.other_key"
+        if last.generation in GIVEN_UP:
+            return GIVEN_UP[last.generation]
         if last.generation != self._generation:
             return "signer.other_host"
         if self._floor < store:
             return "signer.floor_below_store"
         return ""
+
+    def _trust_from_here(self) -> None:
+        """From this floor on the record is said to hold everything that the key signs."""
+        self._restored_floor, self._first_signed = self._floor, None
+        self._restored = {place: replace(made) for place, made in self._promises.items()}
+
+    def heard(self) -> None:
+        """The others' whereabouts are known: the record, if it is trusted, may be used."""
+        self._is_listening = False
+
+    def is_foreign(self, seen: Vote | Proposal, is_new: bool) -> bool:
+        """Whether this verified statement of the key was made by nobody who keeps this record.
+
+        Then the record is older than the key's last signature, or somebody else signs with the key.
+        `is_new`: it is of a view in which the key had not signed when this process started, known
+        where the signer is quarantined.
+        """
+        place = (Epoch(seen.epoch), View(seen.view))
+        if self.is_quarantined:
+            return is_new and not self.is_given_up
+        if place <= self._restored_floor:
+            return False
+        is_after = self._first_signed is not None and place >= self._first_signed
+        if is_after and place <= self._floor:
+            return False  # signed here, and forgotten since (S6)
+        made = (self._promises if is_after else self._restored).get(place, NO_PROMISES)
+        if isinstance(seen, Proposal):
+            return made.proposal is None or made.proposal.proposal != seen
+        own = made.of(seen.kind)
+        return own is None or own.vote != seen
+
+    def distrust(self) -> None:
+        """The network holds a signature of this key from before this start that the record does not know."""
+        assert not self.has_signed
+        self.quarantine_reason = OLD_RECORD
+
+    def give_up(self) -> SignerFloor:
+        """Somebody else signs with this key now: sign nothing more, at no later start either."""
+        self.quarantine_reason = SECOND_HOLDER
+        return given_up(self._chain_id, self.public_key, SECOND_HOLDER, *self._floor)
 
     def raise_floor(self, epoch: Epoch, view: View) -> SignerFloor | None:
         """Promise to sign nothing at or below a finalized view, and forget what was signed there (S6, S7).
@@ -178,9 +264,13 @@ class Signer:
     def release(self, epoch: Epoch, view: View) -> SignerFloor:
         """End the quarantine above a finalized view; the caller has seen that it is safe."""
         assert self.is_quarantined
+        assert not self.is_given_up
         assert (epoch, view) >= self._floor
         self.quarantine_reason = ""
-        return self._write_floor(epoch, view)
+        self._is_listening = False
+        record = self._write_floor(epoch, view)
+        self._trust_from_here()
+        return record
 
     def _write_floor(self, epoch: Epoch, view: View) -> SignerFloor:
         self._floor = (epoch, view)
@@ -238,6 +328,7 @@ class Signer:
             self._check_notarization(vote, notarization)
         signed = promises.of(vote.kind) or SignedVote(vote, index, sign_vote(self._key, vote))
         self._remember_vote(signed)
+        self._signed(Epoch(vote.epoch), View(vote.view))
         return OwnVote(signed)
 
     def sign_proposal(self, proposal: Proposal) -> OwnProposal:
@@ -259,12 +350,18 @@ class Signer:
                 "signer.second_proposal", f"view {proposal.view} has another proposal by this key"
             )
         self._remember_proposal(signed)
+        self._signed(Epoch(proposal.epoch), View(proposal.view))
         return OwnProposal(signed)
+
+    def _signed(self, epoch: Epoch, view: View) -> None:
+        self._first_signed = min(self._first_signed or (epoch, view), (epoch, view))
 
     def _check_place(self, chain_id: bytes, epoch: Epoch, view: View) -> int:
         """The index by which this key signs here."""
         if self.is_quarantined:
             raise LedgerError("signer.quarantined", f"signing is suspended: {self.quarantine_reason}")
+        if self._is_listening:
+            raise LedgerError("signer.listening", "not yet heard where the other validators stand")
         if chain_id != self._chain_id:
             raise LedgerError("signer.other_chain", f"chain {chain_id.hex()}, the key is bound to another")
         if epoch != self._epoch:

@@ -23,7 +23,7 @@ from ledger.consensus.verdicts import SignatureCache
 from ledger.epoch import FIRST_EPOCH
 from ledger.errors import LedgerError
 from ledger.types import ZERO_HASH, ChainId, Epoch
-from ledger.vote import Certificate, Vote, VoteKind, sign_vote
+from ledger.vote import Certificate, Proposal, Vote, VoteKind, sign_vote
 from network.adversaries.cast import CAST
 from network.adversaries.flooder import FORESEEN_MAX
 from network.simulator.chain import base_block, digest
@@ -66,6 +66,14 @@ VOTES_PER_VIEW: Final = 3
 KEPT_PER_VIEW: Final = 12
 
 Watch = Callable[[int, int, Input, Sequence[Effect]], None]
+
+
+class HeedlessSigner(Signer):
+    """Of a liar, or of a key that runs twice: it does not mind who else signs with its key."""
+
+    def is_foreign(self, seen: Vote | Proposal, is_new: bool) -> bool:
+        """Never."""
+        return False
 
 
 @cache
@@ -146,7 +154,8 @@ class Laboratory:
         return Random(f"{plan.seed}/{len(plan.stakes)}/{plan.scenario.name}/{purpose}")
 
     def _make_machine(self, index: int, generation: bytes, begun: EpochBegun) -> Epochs:
-        signer = Signer(self._chain_id, keys_of(len(self._plan.stakes))[index], generation)
+        kind = Signer if index in self._plan.honest else HeedlessSigner
+        signer = kind(self._chain_id, keys_of(len(self._plan.stakes))[index], generation)
         # A signature is as valid here as there: computed once a run, not once a node.
         return Epochs(self._chain_id, begun, signer, self._verdicts)
 

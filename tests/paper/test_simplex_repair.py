@@ -47,6 +47,7 @@ from tests.ledger.consensus.subject import (
     of,
     records_in,
     sent_to,
+    unsigned_certificates,
     votes_in,
 )
 
@@ -356,7 +357,8 @@ def test_quarantine_signs_nothing_and_ends_above_what_others_report() -> None:
         subject.hear(StatusMessage(0, entry + 1, 0, entry), peer)
     subject.headers[block_id(header)] = header
     assert of(subject.hear_certificates(subject.certificate(FINALIZE, 10, header)), SignerState) == []
-    effects = subject.hear_certificates(subject.certificate(FINALIZE, 11, header))
+    assert of(subject.hear_certificates(subject.certificate(FINALIZE, 11, header)), SignerState) == []
+    effects = unsigned_certificates(subject, 12)
     assert of(effects, SignerState) == [SignerState(True, "")]
     assert [record.view for record in records_in(effects) if isinstance(record, SignerFloor)] == [11]
 
@@ -381,8 +383,23 @@ def test_quarantine_of_a_restored_backup() -> None:
     assert of(again.effects, SignerState) == [SignerState(False, "signer.floor_below_store")]
 
 
+def test_a_claim_counts_when_certificates_bear_it_out() -> None:
+    """Q4: a liar's boast keeps nobody in quarantine for ever, nor does it end one: it is as if unsaid."""
+    subject = Subject(stakes=(1,) * 7, me=LEADERS[4], records=[])
+    boaster, *honest = subject.others
+    subject.hear(StatusMessage(0, 1 << 60, (1 << 60) - 1, (1 << 60) - 1), boaster)
+    for peer in honest:
+        subject.hear(StatusMessage(0, 10, 0, 9), peer)
+    header = block_on(BASE)
+    subject.headers[block_id(header)] = header
+    others = subject.others
+    subject.hear_certificates(subject.certificate(NULLIFY, 9, signers=others))
+    subject.hear_certificates(subject.certificate(FINALIZE, 11, header, signers=others))
+    assert SignerState(True, "") in unsigned_certificates(subject, 12)
+
+
 def test_normal_restart_signs_at_once() -> None:
-    """'The record is created with the key by init/join, so that ... and so does a normal restart'"""
+    """Q5, Q7: 'The record is created with the key by init/join, so that ... and so does a normal restart'"""
     subject = follower()
     assert of(subject.effects, SignerState) == [SignerState(True, "")]
     assert of(restarted(subject).effects, SignerState) == [SignerState(True, "")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from ledger.block import Header, block_id
@@ -30,6 +30,7 @@ from ledger.consensus.events import (
 )
 from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
 from ledger.consensus.records import Record, SignerFloor
+from ledger.consensus.recovery import CERTIFICATES_WITHOUT_KEY
 from ledger.consensus.signer import Signer, first_record
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.types import BlockId, Epoch, TimeMs, View
@@ -74,6 +75,18 @@ def block_on(
     return header_on(block_id(parent), at_height, at_time, salt, parent.epoch if epoch is None else epoch)
 
 
+class UnwarySigner(Signer):
+    """Of a node that is tested for other rules: it hears nobody before it signs, and suspects nobody, so that
+    certificates may hold every validator's signature, this node's too."""
+
+    def restore(self, records: Iterable[Record], store: tuple[Epoch, View]) -> None:
+        super().restore(records, store)
+        self.heard()
+
+    def is_foreign(self, seen: Vote | Proposal, is_new: bool) -> bool:
+        return False
+
+
 class Subject:
     """The node with key `me` (None: without). Bodies are at hand unless `has_bodies` is False.
 
@@ -92,6 +105,7 @@ class Subject:
         finalization: Certificate | None = None,
         *,
         has_bodies: bool = True,
+        is_wary: bool = False,
         later: Sequence[Sequence[int]] = (),
         begun: EpochBegun | None = None,
     ) -> None:
@@ -99,6 +113,7 @@ class Subject:
         self.parameters = parameters or ConsensusParameters()
         self.key = None if me is None else keys(me + 1)[me]
         self.has_bodies = has_bodies
+        self.is_wary = is_wary
         self.waits_to_turn = False
         begun = begun or self.begun(EPOCH, BASE, None)
         self.verdict = Verdict.VALID
@@ -106,7 +121,8 @@ class Subject:
         self.now_ms = 1_000
         self.wall_ms = WALL_MS
         self.effects: list[Effect] = []
-        self.signer = None if self.key is None else Signer(CHAIN, self.key, GENERATION)
+        kind = Signer if is_wary else UnwarySigner
+        self.signer = None if self.key is None else kind(CHAIN, self.key, GENERATION)
         self.machine = Epochs(CHAIN, begun, self.signer)
         self._turn(begun)
         if records is None:
@@ -189,7 +205,8 @@ class Subject:
     def certificate(
         self, kind: VoteKind, view: int, header: Header | None = None, signers: Sequence[int] | None = None
     ) -> Certificate:
-        chosen = range(len(self.validators)) if signers is None else signers
+        everyone = self.others if self.is_wary else range(len(self.validators))
+        chosen = everyone if signers is None else signers
         votes = [self.vote(index, kind, view, header) for index in chosen]
         return Certificate(votes[0].vote, tuple((vote.validator, vote.signature) for vote in votes))
 
@@ -284,3 +301,12 @@ def view_led_by(subject: Subject, validator: int, start: int = 1) -> int:
 def not_led_by(subject: Subject, validator: int | None, start: int = 1) -> int:
     """The first view from `start` that somebody else leads."""
     return next(view for view in range(start, start + 2048) if subject.leader(view) != validator)
+
+
+def unsigned_certificates(subject: Subject, start: int) -> list[Effect]:
+    """As many nullifications without this node's signature as a quarantine waits for."""
+    effects: list[Effect] = []
+    for view in range(start, start + CERTIFICATES_WITHOUT_KEY):
+        unsigned = subject.certificate(NULLIFY, view, signers=subject.others)
+        effects += subject.hear_certificates(unsigned)
+    return effects
