@@ -202,7 +202,8 @@ class Site:
         """Where the node stands now."""
         tip = self._executor.committed
         driver = self._exchange.driver
-        validators = tip.validators.validators
+        is_turned = driver.epoch == tip.epoch.epoch  # else the leader's index is of the set before
+        leader = tip.validators.validators[driver.leader].node if is_turned and driver.leader >= 0 else ""
         peers = self._peers()
         is_voting = self._own.role is NodeRole.VALIDATOR and driver.is_voting
         return NodeStatus(
@@ -213,9 +214,9 @@ class Site:
             block_id=tip.id,
             state_root=tip.header.state_root,
             time_ms=tip.header.time_ms,
-            epoch=tip.header.epoch,
+            epoch=tip.epoch.epoch,
             view=driver.view,
-            leader=validators[driver.leader].node if driver.leader >= 0 else "",
+            leader=leader,
             lag_blocks=self._exchange.lag_blocks(),
             pending_transactions=len(self._executor.mempool),
             peers=peers,

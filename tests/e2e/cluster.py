@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from contracts.epcis.document import capture_event
 from contracts.provenance.capture import CONTRACT, CaptureArguments
 from ledger.codec import encode
 from ledger.crypto import KeyPair, key_pair
+from ledger.genesis import Parameters
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
 from ledger.types import ChainId
 from network.testnet.plan import free_base_port, plan_network
@@ -137,11 +139,14 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
 
 
 @contextmanager
-def running(folder: Path, validators: int = 4, observers: int = 0) -> Iterator[Cluster]:
+def running(
+    folder: Path, validators: int = 4, observers: int = 0, parameters: Parameters | None = None
+) -> Iterator[Cluster]:
     """A new network in a folder, stopped at the end."""
     testnet = Testnet(folder)
     port = free_base_port(validators + observers, start=30_000 + os.getpid() % 20_000)
-    testnet.create(plan_network(folder, validators=validators, observers=observers, base_port=port))
+    plan = plan_network(folder, validators=validators, observers=observers, base_port=port)
+    testnet.create(plan if parameters is None else replace(plan, parameters=parameters))
     testnet.start()
     try:
         yield Cluster(testnet)

@@ -9,11 +9,14 @@ from typing import Any
 from contracts.genesis import genesis_block
 from ledger.block import Block, block_id
 from ledger.codec import encode
+from ledger.epoch import EpochStart, parameters_in_force, validators_in_force
 from ledger.genesis import Genesis, Parameters, chain_id
 from ledger.mempool import Mempool
+from ledger.state import Overlay
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
-from ledger.transition import Execution, Tip
+from ledger.transition import Execution, Rules, Tip
 from ledger.types import BlockId, ChainId, Height, TimeMs
+from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, Vote, VoteKind, sign_vote
 from node.executor import Executor
 from node.store.memory import MemoryDatabase
@@ -39,10 +42,17 @@ class HeldDisk:
         call()
 
 
+class SteadyNotes(Notes):
+    """The notes contract, with the same lone validator in every epoch."""
+
+    def end_epoch(self, following: EpochStart, state: Overlay) -> tuple[ValidatorSet, Parameters]:
+        return validators_in_force(state), parameters_in_force(state)
+
+
 class Room:
     """A node without network and consensus: blocks are final when the test says so."""
 
-    def __init__(self, mempool: Mempool | None = None, **parameters: Any) -> None:
+    def __init__(self, mempool: Mempool | None = None, rules: Rules | None = None, **parameters: Any) -> None:
         base = make_genesis()
         chosen = Parameters(**({"replay_window_blocks": 10} | parameters))
         self.genesis = Genesis(
@@ -58,9 +68,9 @@ class Room:
         self.disk = HeldDisk()
         head = self.stores.state.head
         tip = Tip.restored(header, block_id(header), self.stores.state, head.history)
-        self.executor = Executor(
-            self.genesis, self.stores, Notes(), Mempool() if mempool is None else mempool, tip, self.disk.run
-        )
+        waiting = Mempool() if mempool is None else mempool
+        contracts = Notes() if rules is None else rules
+        self.executor = Executor(self.genesis, self.stores, contracts, waiting, tip, self.disk.run)
 
     def transaction(
         self,
@@ -85,15 +95,21 @@ class Room:
         )
         return sign_transaction(body, key)
 
+    def view_at(self, height: int) -> int:
+        """The view in which the block at a height becomes final: the next one, counted within its epoch."""
+        return (height - 1) % self.genesis.parameters.consensus.epoch_blocks + 1
+
     def certificate(self, of: BlockId, view: int, kind: VoteKind = VoteKind.FINALIZE) -> Certificate:
-        """A certificate by the only validator there is."""
-        vote = Vote(self.chain_id, 0, view, kind, of)
+        """A certificate by the only validator there is, of the block's epoch (of the first, if unknown)."""
+        height, tip = self.stores.blocks.height_of(of), self.executor.tip(of)
+        header = tip.header if tip is not None else self.stores.blocks.header(height or Height(0))
+        vote = Vote(self.chain_id, 0 if header is None else header.epoch, view, kind, of)
         return Certificate(vote, ((0, sign_vote(VOTER, vote)),))
 
     def parent_certificate(self, tip: Tip) -> bytes:
         """What a block above this tip carries."""
         height = tip.header.height
-        return encode(self.certificate(tip.id, height, VoteKind.NOTARIZE)) if height else b""
+        return encode(self.certificate(tip.id, self.view_at(height), VoteKind.NOTARIZE)) if height else b""
 
     async def build(self, parent: BlockId | None = None, time_ms: int = 0) -> Execution:
         """A block of what waits, above a block that was run; the last final one where none is named."""
@@ -108,9 +124,8 @@ class Room:
     async def commit(self, execution: Execution, has_certificate: bool = True) -> bool:
         """Make a block final by its own certificate or, later, a descendant's; False if it was before."""
         named = execution.tip.id if has_certificate else BlockId(b"descendant".ljust(32))
-        return await self.executor.commit(
-            execution.tip.id, self.certificate(named, execution.tip.header.height)
-        )
+        view = self.view_at(execution.tip.header.height)
+        return await self.executor.commit(execution.tip.id, self.certificate(named, view))
 
     async def grow(
         self, count: int = 1, transactions: bool = True, finalize_each: int = 1

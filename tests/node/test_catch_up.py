@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ import node.catch_up as catch_up_module
 from ledger.block import Block, Header, block_id, decode_block
 from ledger.codec import encode
 from ledger.consensus.events import Behind, Synced
+from ledger.consensus.timeouts import ConsensusParameters
 from ledger.transition import Execution
 from ledger.types import BlockId, Epoch, Height, PublicKey, View
 from ledger.vote import Certificate, VoteKind
@@ -22,7 +24,7 @@ from node.justify import Justifier
 from node.link import Link
 from node.lost_blocks import MARK_FILE, LostBlocks, read_mark
 from tests.contracts.chain import START_MS
-from tests.node.room import Room
+from tests.node.room import Room, SteadyNotes
 
 ANNA, BERT = PublicKey(b"a" * 32), PublicKey(b"b" * 32)
 Alter = Callable[[Page], Page | None]
@@ -93,7 +95,7 @@ class Follower:
         at = Height(self.source.height if height is None else height)
         identifier = self.source.stores.blocks.id_at(at)
         assert identifier is not None
-        return self.source.certificate(identifier, at)
+        return self.source.certificate(identifier, self.source.view_at(at))
 
     async def follow(self, target: Certificate | None = None, turns: int = 2_000) -> bool:
         """Aim, and run until the aim is reached or nothing more can be hoped for."""
@@ -115,8 +117,8 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catch_up_module, "PAUSE_SECONDS", 0)
 
 
-async def source_of(blocks: int, finalize_each: int = 1) -> Room:
-    room = Room()
+async def source_of(blocks: int, finalize_each: int = 1, **parameters: Any) -> Room:
+    room = Room(**parameters)
     await room.grow(blocks, finalize_each=finalize_each)
     return room
 
@@ -156,6 +158,51 @@ async def test_a_higher_aim_replaces_a_lower_one() -> None:
     follower.catch_up.aim(Behind(follower.target(4)))
     follower.catch_up.aim(Behind(follower.target(3)))
     assert follower.catch_up.target_view == 4
+
+
+EPOCHS: dict[str, Any] = {"rules": SteadyNotes(), "consensus": ConsensusParameters(epoch_blocks=3)}
+
+
+async def test_the_way_leads_epoch_by_epoch() -> None:
+    """No page passes a last block: consensus hears of each one, and aims anew in the next epoch."""
+    follower = Follower(await source_of(8, **EPOCHS), Room(**EPOCHS))
+    for last in (3, 6, 8):
+        assert await follower.follow(follower.target(last))
+        assert follower.room.height == last
+        assert follower.synced[-1] == Synced(follower.room.executor.committed.header, follower.target(last))
+    assert [start for _, start, _ in follower.asked] == [1, 4, 7]
+    assert follower.blamed == []
+
+
+async def test_an_aim_of_a_later_epoch_is_higher_whatever_its_view() -> None:
+    """Views are counted within an epoch: a low view of the next one replaces a high one of the last."""
+    follower = Follower(await source_of(4, **EPOCHS), Room(**EPOCHS))
+    last = follower.source.stores.blocks.id_at(Height(3))
+    assert last is not None
+    follower.catch_up.aim(Behind(follower.source.certificate(last, 70)))
+    follower.catch_up.aim(Behind(follower.target(4)))
+    assert follower.catch_up.target_view == 1
+    follower.catch_up.aim(Behind(follower.source.certificate(last, 71)))
+    assert follower.catch_up.target_view == 1
+
+
+async def test_a_page_that_comes_after_the_turn_is_no_offence() -> None:
+    """Consensus committed the last block while the peer answered: its certificate is of the set before."""
+    follower = Follower(await source_of(3, **EPOCHS), Room(**EPOCHS))
+    answer = follower.ask
+
+    async def slow(peer: PublicKey, start: Height, blocks_max: int) -> Page | None:
+        page = await answer(peer, start, blocks_max)
+        if follower.room.height < 3:
+            for height in (1, 2, 3):
+                block = follower.source.stores.blocks.block(Height(height))
+                assert block is not None
+                await follower.room.commit(await follower.room.executor.check(block))
+        return page
+
+    follower.catch_up._ask = slow
+    assert await follower.follow()
+    assert follower.blamed == []
 
 
 async def test_an_aim_that_is_reached_already_asks_nobody() -> None:

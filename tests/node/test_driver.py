@@ -143,8 +143,8 @@ class Site:
         self.disk = MemoryDisk()
         first = first_record(self.room.chain_id, VOTER.public, GENERATION, Epoch(0))
         Journal.create(self.disk, PATH, [Entry(RECORD, encode_record(first))])
-        self.disk.fault = self._on_disk
         self.log = self.opened_log()
+        self.disk.fault = self._on_disk
         self.bodies = Bodies()
         self.signer = Signer(self.room.chain_id, VOTER, GENERATION) if votes else None
         self.script = Script({})
