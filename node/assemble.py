@@ -224,6 +224,7 @@ class RunningNode:
         for task in self._work:
             task.cancel()
         await asyncio.gather(*self._work, return_exceptions=True)
+        await self._exchange.evidence.save()
 
     # --- whether it takes part ----------------------------------------------------
 

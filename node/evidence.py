@@ -95,14 +95,18 @@ class EvidencePool:
         while True:
             await self._ready.wait()
             self._ready.clear()
-            added, self._unsaved = self._unsaved, []
-            dropped = self._outdated()
-            if added or dropped:
-                await self._offload(partial(self._store.write, added, dropped))
-            for evidence in dropped:
-                del self._held[_slot(evidence)]
-            if added:
-                self._on_kept(added)
+            await self.save()
+
+    async def save(self) -> None:
+        """Make durable what was taken and not written yet; also when a node stops, or halts on a fork."""
+        added, dropped = list(self._unsaved), self._outdated()
+        if added or dropped:
+            await self._offload(partial(self._store.write, added, dropped))
+        del self._unsaved[: len(added)]
+        for evidence in dropped:
+            self._held.pop(_slot(evidence), None)
+        if added:
+            self._on_kept(added)
 
     def _outdated(self) -> list[Evidence]:
         """Whose epoch's validators the state has forgotten: nobody can report it any more."""

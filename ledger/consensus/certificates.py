@@ -5,10 +5,11 @@ Notarizations are kept by (view, hash), nullifications by view. A view may hold 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from ledger.evidence import vote_offence
 from ledger.types import BlockId, View
-from ledger.vote import Certificate, VoteKind
+from ledger.vote import Certificate, SignedVote, VoteKind
 
 
 class CertificateStore:
@@ -92,6 +93,16 @@ class CertificateStore:
         held = next((certificate for certificate in of_blocks if certificate is not None), None)
         return self.nullification(view) if held is None else held
 
+    def against(self, signed: SignedVote) -> SignedVote | None:
+        """A vote of the same validator in a certificate that no correct validator casts besides this one."""
+        for certificate in self._of_view(View(signed.vote.view)):
+            if vote_offence(certificate.vote, signed.vote) is None:
+                continue
+            for index, signature in certificate.signatures:
+                if index == signed.validator:
+                    return SignedVote(certificate.vote, index, signature)
+        return None
+
     def of_kind(self, view: View, kind: VoteKind) -> Certificate | None:
         """One certificate of this view and kind, whatever its block: what a peer may ask for."""
         match kind:
@@ -125,9 +136,7 @@ class CertificateStore:
         """All certificates above a view, by ascending view."""
         found: list[Certificate] = []
         for held in sorted({held for held in self._all_views() if held > view}):
-            found.extend(self.notarizations(held))
-            settled = (self._nullifications.get(held), self._finalizations.get(held))
-            found.extend(certificate for certificate in settled if certificate is not None)
+            found.extend(self._of_view(held))
         return tuple(found)
 
     def notarized_above(self, view: View) -> tuple[Certificate, ...]:
@@ -153,6 +162,12 @@ class CertificateStore:
             return self.notarization(view, block_id)
         held = self.of_kind(view, kind)
         return held if held is not None and held.block_id == block_id else None
+
+    def _of_view(self, view: View) -> Iterator[Certificate]:
+        yield from self.notarizations(view)
+        for settled in (self._nullifications.get(view), self._finalizations.get(view)):
+            if settled is not None:
+                yield settled
 
     def _all_views(self) -> tuple[View, ...]:
         return (*self._notarizations, *self._nullifications, *self._finalizations)

@@ -332,14 +332,23 @@ class Consensus:
     def _count(self, signed: SignedVote) -> None:
         """Count a verified vote; a quorum becomes a certificate, sent even if the block is unverified."""
         state = self._state
-        pair = state.tally.add(signed)
-        if pair is not None:
-            self._out.emit(Evidence(signed.validator, *pair))
+        self._accuse(state.tally.add(signed, state.certificates.against(signed)))
         self._watch.heard(state.validators.public_key(signed.validator))
         certificate = state.tally.certificate(signed.vote)
         if certificate is not None and not state.certificates.holds(certificate):
             self._out.broadcast(CertificatesMessage((certificate,)))
             self._accept(certificate)
+
+    def _suspect_signers(self, certificate: Certificate) -> None:
+        """Who is in a certificate and has said something else in its view, heard here or in another one."""
+        state = self._state
+        for index, signature in certificate.signatures:
+            signed = SignedVote(certificate.vote, index, signature)
+            self._accuse(state.tally.suspect(signed, state.certificates.against(signed)))
+
+    def _accuse(self, pair: tuple[SignedVote, SignedVote] | None) -> None:
+        if pair is not None:
+            self._out.emit(Evidence(pair[1].validator, *pair))
 
     def _accept(self, certificate: Certificate) -> None:
         """Keep a verified certificate, durable before any vote or move that rests on it."""
@@ -348,10 +357,12 @@ class Consensus:
         if state.me in signers and self._is_foreign(certificate.vote):
             return
         if certificate.kind is VoteKind.FINALIZE and view == state.certificates.final_view:
+            self._suspect_signers(certificate)
             self._out.emit(Halt("consensus.forked", f"two blocks are final in view {view}"))
             return
         if view <= state.certificates.final_view:
             return  # settled by another certificate of the same message
+        self._suspect_signers(certificate)
         state.certificates.add(certificate)
         if state.me not in signers:
             self._whereabouts.certified(certificate)

@@ -9,6 +9,8 @@ Source: docs/spec/consensus.md, rules T1-T4.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger.evidence import vote_offence
 from ledger.types import BlockId, Signature, Stake, View
 from ledger.validators import ValidatorSet
@@ -28,6 +30,9 @@ class _ViewTally:
         self.accused: dict[int, None] = {}
 
 
+_NOBODY: Final = _ViewTally()  # a view of which no vote is counted; never written to
+
+
 class Tally:
     """The votes from the last finalized view up. Every vote in it was verified."""
 
@@ -40,19 +45,32 @@ class Tally:
         tally = self._views.get(View(signed.vote.view))
         return tally is not None and tally.votes[signed.vote.kind].get(signed.validator) == signed
 
-    def add(self, signed: SignedVote) -> tuple[SignedVote, SignedVote] | None:
-        """Count a verified vote; answers a forbidden pair, the first of its validator in this view."""
-        view = View(signed.vote.view)
-        tally = self._views.setdefault(view, _ViewTally())
-        conflicting = self._conflicting(tally, signed)
+    def add(
+        self, signed: SignedVote, certified: SignedVote | None = None
+    ) -> tuple[SignedVote, SignedVote] | None:
+        """Count a verified vote; answers a forbidden pair, as `suspect`."""
+        pair = self.suspect(signed, certified)
+        tally = self._views.setdefault(View(signed.vote.view), _ViewTally())
         votes = tally.votes[signed.vote.kind]
         if signed.validator not in votes:
             votes[signed.validator] = signed
             key = (signed.vote.kind, signed.vote.block_id)
             tally.stakes[key] = tally.stakes.get(key, 0) + self._validators.stake(signed.validator)
+        return pair
+
+    def suspect(
+        self, signed: SignedVote, certified: SignedVote | None
+    ) -> tuple[SignedVote, SignedVote] | None:
+        """A forbidden pair that a verified vote makes, the first of its validator in this view. Not counted.
+
+        `certified` is a vote in a certificate that conflicts with it: who tells each half of the others
+        something else is heard by one half directly, and through the certificate of the other.
+        """
+        tally = self._views.get(View(signed.vote.view), _NOBODY)
+        conflicting = self._conflicting(tally, signed) or certified
         if conflicting is None or signed.validator in tally.accused:
             return None
-        tally.accused[signed.validator] = None
+        self._views.setdefault(View(signed.vote.view), _ViewTally()).accused[signed.validator] = None
         return conflicting, signed
 
     @staticmethod

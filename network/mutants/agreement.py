@@ -36,11 +36,11 @@ def _quorum_of_half(patches: Patches) -> None:
 
 
 def _tally_counts_duplicates(patches: Patches) -> None:
-    def add(self: Tally, signed: SignedVote) -> Any:
+    def add(self: Tally, signed: SignedVote, certified: SignedVote | None = None) -> Any:
         stakes = self._views[View(signed.vote.view)].stakes if View(signed.vote.view) in self._views else {}
         key = (signed.vote.kind, signed.vote.block_id)
         before = stakes.get(key)
-        found = original(self, signed)
+        found = original(self, signed, certified)
         stakes = self._views[View(signed.vote.view)].stakes
         if before is not None and stakes.get(key) == before:
             stakes[key] = before + self._validators.stake(signed.validator)

@@ -118,6 +118,16 @@ async def test_nothing_is_passed_on_while_the_disk_is_slow() -> None:
     assert site.told == [accuse()]
 
 
+async def test_what_was_taken_last_survives_a_stop() -> None:
+    """EV11: a node that halts on a fork has the evidence of it in the same breath; stopping writes it."""
+    site = Site()
+    site.pool.take(accuse())
+    await site.pool.save()
+    await site.pool.save()
+    assert EvidenceStore(site.database).load() == (accuse(),)
+    assert site.told == [accuse()]
+
+
 async def test_false_evidence_is_refused_and_changes_nothing() -> None:
     """EV8: a signature that does not verify accuses nobody, and the slot stays free for the truth."""
     site = Site()

@@ -352,7 +352,7 @@ def test_two_finalizations_of_one_block_in_different_views_are_no_fork(views: tu
 
 
 def test_the_commit_of_a_repeated_block_holds_all_that_justifies_its_place() -> None:
-    """The latest proposal; every nullification and notarization back to its parent's view, ascending."""
+    """Every nullification and notarization since the last final view, ascending, and the finalization."""
     node = subject()
     node.hear_proposal(1, FIRST)
     node.hear_certificates(node.certificate(FINALIZE, 1, FIRST), node.certificate(NULLIFY, 2))
@@ -361,9 +361,9 @@ def test_the_commit_of_a_repeated_block_holds_all_that_justifies_its_place() -> 
     node.hear_proposal(5, LAST, 3)
     node.hear_certificates(node.certificate(NOTARIZE, 5, LAST))
     (commit,) = of(node.hear_certificates(node.certificate(FINALIZE, 5, LAST)), Commit)
-    assert commit.proposal is not None
-    assert (commit.proposal.proposal.view, commit.proposal.proposal.parent_view) == (5, 3)
-    assert [(each.kind, each.view) for each in commit.gap] == [(NULLIFY, 2), (NOTARIZE, 3), (NULLIFY, 4)]
+    assert [(each.kind, each.view) for each in commit.settled] == [
+        (NULLIFY, 2), (NOTARIZE, 3), (NULLIFY, 4), (FINALIZE, 5),
+    ]  # fmt: skip
 
 
 # --- E9: the end -----------------------------------------------------------------------------------

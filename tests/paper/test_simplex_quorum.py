@@ -271,6 +271,38 @@ def test_nullification_is_sent_and_enters_the_next_view() -> None:
 # --- q of finalize(v, h) ---------------------------------------------------------------------------
 
 
+def test_two_votes_are_noticed_in_certificates_too() -> None:
+    """T2: a vote here and another in a certificate, or in two certificates, in whichever order they come."""
+    one, other = block_on(BASE, 1), block_on(BASE, 2)
+    liar = 3
+    for is_vote_first in (True, False):
+        subject = follower()
+        lie = subject.certificate(NOTARIZE, 1, other)
+        steps = [
+            lambda subject=subject: subject.hear_votes([liar], NOTARIZE, 1, one),
+            lambda subject=subject, lie=lie: subject.hear_certificates(lie),
+        ]
+        effects = [each() for each in (steps if is_vote_first else steps[::-1])]
+        assert of(effects[0], Evidence) == []
+        (found,) = of(effects[1], Evidence)
+        assert found.validator == liar
+        assert {found.first.vote.block_id, found.second.vote.block_id} == {block_id(one), block_id(other)}
+        assert of(subject.hear_votes([liar], NOTARIZE, 1, one), Evidence) == [], "once a validator and view"
+
+
+def test_conflicting_certificates_accuse_everybody_in_both() -> None:
+    """T2, F6: two blocks final in one view halt this node, and name who signed for both first."""
+    subject = follower()
+    one, other = block_on(BASE, 1), block_on(BASE, 2)
+    subject.hear_proposal(1, one)
+    subject.hear_certificates(subject.certificate(FINALIZE, 1, one, signers=[0, 1, 2]))
+    effects = subject.hear_certificates(subject.certificate(FINALIZE, 1, other, signers=[1, 2, 3]))
+    assert [each.validator for each in of(effects, Evidence)] == [1, 2]
+    assert [each.code for each in of(effects, Halt)] == ["consensus.forked"]
+    places = [effects.index(each) for each in (*of(effects, Evidence), *of(effects, Halt))]
+    assert places == sorted(places)
+
+
 def test_finalization_is_sent_and_commits() -> None:
     """'q of finalize(v, h) -> send the finalization; commit'"""
     subject = follower()
