@@ -84,8 +84,9 @@ _BY_AREA: Final = {
     "token": ExitCode.NOT_ALLOWED,
 }
 _REJECTING: Final = frozenset(
-    "arguments capture contract encoding epcis event event_id identifier json key method node organisation "
-    "parameter prefix quota readable registration site transaction".split()
+    "arguments ballot ballots capture contract encoding epcis event event_id identifier json key method node "
+    "organisation outlook parameter parameters prefix quota readable registration seat seats site "
+    "transaction units validator validators".split()
 )
 
 

@@ -19,6 +19,10 @@ COMMANDS: Final = {
     "outbox": Lazy("cli.commands.outbox:outbox", "Transactions that were signed and are not final yet."),
     "key": Lazy("cli.commands.key:key", "Keys on this machine, and those of your organisation."),
     "org": Lazy("cli.commands.org:org", "Organisations, their keys, sites and nodes."),
+    "gov": Lazy("cli.commands.gov:gov", "What the members decide together: ballots, seats, parameters."),
+    "validator": Lazy(
+        "cli.commands.validator:validator", "Who votes with what weight, and how that changes."
+    ),
     "evidence": Lazy("cli.commands.evidence:evidence", "Who signed against the rules, and the proof."),
     "profile": Lazy("cli.commands.profile:profile", "Whom to act for, and which nodes to ask."),
     "config": Lazy("cli.commands.config:config", "Settings for all commands."),

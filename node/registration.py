@@ -62,6 +62,16 @@ class KeyRegistration(Canonical):
     proof: Bytes64
 
 
+class ValidatorRegistration(Canonical):
+    """A key that votes, on a node that is listed: what a ballot admits. The key proves itself."""
+
+    node: Name
+    organisation: Name
+    public_key: Bytes32
+    chain_id: Bytes32
+    proof: Bytes64
+
+
 def node_registration(
     identity: NodeIdentity,
     *,
@@ -95,6 +105,14 @@ def key_registration(
     """The registration of a key, proved by the key itself."""
     proof = prove_possession(key, chain_id, organisation)
     return KeyRegistration(key.public, organisation, label, roles, chain_id, proof)
+
+
+def validator_registration(
+    key: KeyPair, *, node: str, organisation: str, chain_id: ChainId
+) -> ValidatorRegistration:
+    """The registration of a validator's key, proved by the key itself."""
+    proof = prove_possession(key, chain_id, organisation)
+    return ValidatorRegistration(node, organisation, key.public, chain_id, proof)
 
 
 def write_registration(path: Path, registration: Canonical) -> None:

@@ -59,9 +59,9 @@ def shell(*words: str, program: str = "farmgate") -> Said:
 class Site:
     """A node with real rules behind a real port, in a thread of its own. See `tests.node.api.fakes`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, node: FakeNode | None = None) -> None:
         self.folder = folder
-        self.node = FakeNode()
+        self.node = node or FakeNode()
         self.loop = asyncio.new_event_loop()
         self.url = ""
 
@@ -92,9 +92,9 @@ def seed_of(key: KeyPair) -> bytes:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Site]:
-    """A site whose node answers until the end of the block."""
-    site = Site(folder)
+def serving(folder: Path, node: FakeNode | None = None) -> Iterator[Site]:
+    """A site whose node, or this one, answers until the end of the block."""
+    site = Site(folder, node)
     started, stopping = threading.Event(), asyncio.Event()
 
     async def serve() -> None:

@@ -73,6 +73,7 @@ class FakeNode:
         self.lag_blocks = 0
         self.peers: tuple[PeerStatus, ...] = ()
         self.held_evidence: tuple[Evidence, ...] = ()
+        self.signers: tuple[int, ...] = (0,)  # of certificates, by index; each has the key `vote-INDEX`
         self.pending: dict[TxId, Transaction] = {}
         self.stores = self._new_stores()
         self.followers = 0
@@ -149,7 +150,9 @@ class FakeNode:
 
     def _vote(self, block_id: BlockId, height: int) -> Certificate:
         vote = Vote(self.chain_id, Epoch(0), View(height), VoteKind.FINALIZE, block_id)
-        return Certificate(vote, ((0, sign_vote(key_of("vote-0"), vote)),))
+        return Certificate(
+            vote, tuple((index, sign_vote(key_of(f"vote-{index}"), vote)) for index in self.signers)
+        )
 
     # --- the Service -------------------------------------------------------------
 
