@@ -33,7 +33,7 @@ LOG: Final = logger("reporting")
 LOOK_SECONDS: Final = 1.0
 TURN_MS: Final = 5_000  # time for a report to become final before the next node sends its own
 TURNS_MAX: Final = 12  # whoever comes later in the order goes with the twelfth
-AGAIN_MS: Final = 120_000  # a report that is not final by then was lost, or refused for want of room
+AGAIN_MS: Final = 120_000  # a report that is not final by then was lost
 TELL_MS: Final = 30_000
 VALID_BLOCKS: Final = 100
 
@@ -78,8 +78,8 @@ class Reporter:
         for of, evidence in ids.items():
             due_ms = self._due_ms.setdefault(of, now_ms + TURN_MS * self.turn(evidence, tip))
             if now_ms >= due_ms and self._gateway is not None:
-                self._due_ms[of] = now_ms + AGAIN_MS
-                self._report(evidence, tip, self._gateway)
+                is_sent = self._report(evidence, tip, self._gateway)
+                self._due_ms[of] = now_ms + (AGAIN_MS if is_sent else TURN_MS)
         if waiting and now_ms >= self._tell_at_ms:
             self._tell_at_ms = now_ms + TELL_MS
             self._tell(waiting)
@@ -94,12 +94,14 @@ class Reporter:
         own = self._node_name()
         return min(TURNS_MAX, nodes.index(own) if own in nodes else len(nodes))
 
-    def _report(self, evidence: Evidence, tip: Tip, gateway: KeyPair) -> None:
+    def _report(self, evidence: Evidence, tip: Tip, gateway: KeyPair) -> bool:
+        """Send a report; whether this node's own door let it in."""
+        window = tip.parameters.replay_window_blocks
         body = TransactionBody(
             ChainId(tip.header.chain_id),
             gateway.public,
             self._chance.randbytes(NONCE_BYTES),
-            tip.header.height + VALID_BLOCKS,
+            tip.header.height + min(VALID_BLOCKS, window // 2),
             CONTRACT,
             METHOD,
             encode_arguments(Report(encode_evidence(evidence))),
@@ -109,5 +111,6 @@ class Reporter:
             self._submit(sign_transaction(body, gateway).raw)
         except LedgerError as refusal:
             log(LOG, logging.WARNING, "report refused", reason=refusal.code, **fields)
-            return
+            return False
         log(LOG, logging.INFO, "reported", **fields)
+        return True

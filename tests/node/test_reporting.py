@@ -6,11 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from random import Random
 
+import msgspec
+
 from contracts.staking.records import OFFENCES
 from contracts.staking.reporting import is_reported
 from ledger.crypto import KeyPair
 from ledger.errors import LedgerError
 from ledger.evidence import Evidence, evidence_of
+from ledger.transaction import decode_transaction
 from ledger.transition import Tip
 from ledger.types import BlockId, TimeMs
 from ledger.validators import Validator, ValidatorSet
@@ -24,8 +27,12 @@ from tests.node.api.test_evidence import accuse
 class Site:
     """A reporter beside a chain with the real contracts, and a clock in the test's hand."""
 
-    def __init__(self, gateway: KeyPair | None = GATEWAY, name: str = "node-0") -> None:
+    def __init__(
+        self, gateway: KeyPair | None = GATEWAY, name: str = "node-0", window: int | None = None
+    ) -> None:
         self.node = FakeNode()
+        self.window = window
+        self.tried = 0
         self.held: list[Evidence] = []
         self.sent: list[bytes] = []
         self.told: list[Sequence[Evidence]] = []
@@ -43,9 +50,14 @@ class Site:
 
     def _tip(self) -> Tip:
         head = self.node.stores.state.head
-        return Tip.restored(head.header, BlockId(head.block_id), self.node.stores.state, head.history)
+        tip = Tip.restored(head.header, BlockId(head.block_id), self.node.stores.state, head.history)
+        if self.window is None:
+            return tip
+        parameters = msgspec.structs.replace(tip.parameters, replay_window_blocks=self.window)
+        return dataclasses.replace(tip, parameters=parameters)
 
     def _submit(self, raw: bytes) -> None:
+        self.tried += 1
         answer = self.node.submit(raw)
         if answer.status == "refused":
             raise LedgerError(answer.code, answer.message)
@@ -145,12 +157,22 @@ def test_a_node_without_a_gateway_key_passes_it_on_all_the_same() -> None:
 
 
 def test_a_refused_report_is_tried_again() -> None:
-    """EV13: a key that may not write yet, or a full mempool, ends nothing."""
+    """EV13: a key that may not write yet, or a full mempool, ends nothing: five seconds on it tries again."""
     site = Site(gateway=key_of("stranger"))
     site.held = [accuse(site.node)]
     site.reporter.look()
-    site.passes(AGAIN_MS)
-    assert site.sent == []
+    site.passes(TURN_MS - 1)
+    assert (site.sent, site.tried) == ([], 1)
+    site.passes(1)
+    assert (site.sent, site.tried) == ([], 2)
+
+
+def test_a_report_fits_a_short_replay_window() -> None:
+    """EV13: on a chain that remembers ten blocks a report may not be valid for a hundred."""
+    site = Site(window=10)
+    site.held = [accuse(site.node)]
+    site.reporter.look()
+    assert decode_transaction(site.sent[0]).body.valid_until == 5
 
 
 def test_what_accuses_nobody_known_is_never_reported() -> None:
