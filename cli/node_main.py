@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "peers": Lazy("cli.node_commands.status:peers", "The other nodes, as this one sees them."),
     "doctor": Lazy("cli.node_commands.doctor:doctor", "Say why the chain does not advance."),
     "repair": Lazy("cli.node_commands.repair:repair", "Check the stores of a stopped node and mend them."),
+    "history": Lazy("cli.node_commands.history:history", "Move a validator's record to another host."),
     "token": Lazy("cli.node_commands.token:token", "Tokens for clients of this site."),
     "key": Lazy("cli.node_commands.key:key", "The public halves of the node's keys."),
     "failpoints": Lazy("cli.node_commands.failpoints:failpoints", "Places where a test can end the process."),

@@ -38,6 +38,7 @@ class Tag(Enum):
     EVENT_IDENTITY = b"farmgate/event-identity/1"
     HANDSHAKE = b"farmgate/handshake/1"
     KEY_POSSESSION = b"farmgate/key-possession/1"
+    SIGNING_HISTORY = b"farmgate/signing-history/1"
 
 
 class KeyPair(NamedTuple):

@@ -194,7 +194,7 @@ class Signer:
             self._floor = max(self._floor, (Epoch(floor.epoch), View(floor.view)))
         self.quarantine_reason = self._distrust(floors[-1] if floors else None, store)
         self._trust_from_here()
-        self._is_listening = self._floor[1] > 0 or bool(self._promises)
+        self._is_listening = len(floors) > 1 or self._floor[1] > 0 or bool(self._promises)
 
     def _distrust(self, last: SignerFloor | None, store: tuple[Epoch, View]) -> str:
         if last is None:
