@@ -14,6 +14,7 @@ from cli.group import Group
 from cli.output import Output
 from ledger.errors import LedgerError
 from network.bench.local import local_target
+from network.bench.one_down import measure_one_down
 from network.bench.run import measure
 from network.bench.workloads import Workload
 
@@ -49,7 +50,11 @@ bench: Final = Group(name="bench", help="Measure a local network of real process
     "--validators", type=click.IntRange(1, 16), default=4, show_default=True, help="Nodes that vote."
 )
 @click.option(
-    "--seconds", type=click.IntRange(1, 3600), default=20, show_default=True, help="Time under load."
+    "--seconds",
+    type=click.IntRange(1, 3600),
+    default=20,
+    show_default=True,
+    help="Time under load; with one-down, of each of its two parts.",
 )
 @click.option("-o", "--output", "file", type=click.Path(path_type=Path), help="Also write the figures here.")
 @click.pass_obj
@@ -59,7 +64,10 @@ def run(choices: Choices, workload: str, validators: int, seconds: int, file: Pa
     chosen = Workload(workload)
     output.note(f"{validators} validators, {workload} for {seconds} s")
     with local_target(validators, chosen) as target:
-        figures = asyncio.run(measure(target, chosen, seconds))
+        if chosen is Workload.ONE_DOWN:
+            figures = asyncio.run(measure_one_down(target, seconds))
+        else:
+            figures = asyncio.run(measure(target, chosen, seconds))
     if file is not None:
         file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     output.data(figures, lambda: _text(output, figures))
@@ -90,7 +98,8 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _text(output: Output, figures: dict[str, Any]) -> str:
-    return output.fields([(name, _flat(figures.get(name))) for name in _SHOWN])
+    shown = figures if figures.get("workload") == Workload.ONE_DOWN.value else _SHOWN
+    return output.fields([(name, _flat(figures.get(name))) for name in shown])
 
 
 def _flat(value: Any) -> str:

@@ -30,18 +30,23 @@ def local_target(validators: int, workload: Workload) -> Iterator[Target]:
         testnet.create(plan_network(testnet.folder, validators=validators, observers=0, base_port=port))
         testnet.start()
         try:
-            if workload is Workload.ONE_DOWN:
-                testnet.kill_node(f"node-{validators - 1}")
-            yield _target(testnet)
+            yield _target(testnet, workload)
         finally:
             testnet.stop()
 
 
-def _target(testnet: Testnet) -> Target:
+def _target(testnet: Testnet, workload: Workload) -> Target:
     file = testnet.file()
-    running = [entry for entry in file.nodes if entry.pid is not None]
+    running, last = list(file.nodes), file.nodes[-1].name
+    if workload is Workload.ONE_DOWN:
+        del running[-1]
     profile = Path(next(iter(file.profiles.values())))
     settings = tomllib.loads(profile.read_text(encoding="utf-8"))
+
+    def kill_last() -> str:
+        testnet.kill_node(last)
+        return last
+
     return Target(
         genesis=read_genesis(Home(Path(running[0].home)).genesis),
         apis=[entry.api for entry in running],
@@ -49,4 +54,5 @@ def _target(testnet: Testnet) -> Target:
         pids=[entry.pid for entry in running if entry.pid is not None],
         homes=[Path(entry.home) for entry in running],
         key=key_pair(read_seed(profile.parent / settings["key_file"])),
+        kill_last=kill_last,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,11 @@ MEDIA_TYPE: Final = "application/vnd.farmgate.tx-batch"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A running network: addresses, processes and homes of its validators, and a key that may record."""
+    """A running network: addresses, processes and homes of its validators, and a key that may record.
+
+    `kill_last` ends the last validator at once and answers its name; where the workload does that, the
+    addresses are those of the others.
+    """
 
     genesis: Genesis
     apis: Sequence[str]
@@ -43,6 +47,7 @@ class Target:
     pids: Sequence[int]
     homes: Sequence[Path]
     key: KeyPair
+    kill_last: Callable[[], str]
 
 
 @dataclass(slots=True)
@@ -168,7 +173,7 @@ def _figures(
         "events_per_second": round(tally.events / elapsed, 1),
         "verify_rate_per_core": rate,
         "limit_fraction": round(finalized / bound, 3),
-        "latency_ms": {f"p{each}": _percentile(tally.latencies_ms, each) for each in (50, 95, 99)},
+        "latency_ms": {f"p{each}": percentile(tally.latencies_ms, each) for each in (50, 95, 99)},
         "cpu_us_per_tx": {
             "total": round(used.cpu / count * 1e6, 1),
             "load_generator": round(used.own / count * 1e6, 1),
@@ -180,7 +185,8 @@ def _figures(
     }
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The measured value below which so many percent of them lie; of nothing zero."""
     ordered = sorted(values)
     return round(ordered[min(len(ordered) - 1, len(ordered) * percent // 100)], 1) if ordered else 0.0
 

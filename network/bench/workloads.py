@@ -32,7 +32,7 @@ class Workload(Enum):
     BATCH = "batch"  # twenty events under one signature
     MIXED = "mixed"  # the three in turn
     BURST = "burst"  # `epcis`, everything sent as fast as the door takes it
-    ONE_DOWN = "one-down"  # `epcis`, with one validator killed at the start
+    ONE_DOWN = "one-down"  # `epcis`, one by one at a fixed rate, then the same with one validator killed
 
 
 @dataclass(frozen=True, slots=True)
