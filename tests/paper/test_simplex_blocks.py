@@ -94,7 +94,7 @@ def test_ancestors_are_fetched_to_a_depth_and_no_deeper() -> None:
 
 
 def test_a_finalization_far_ahead_is_synced_at_once() -> None:
-    """Up to so many views behind, blocks are fetched one by one; further behind, the sync is asked at once."""
+    """Up to so many views behind, blocks are fetched one by one; further behind, all are synced."""
     for view, is_behind in ((BEHIND_VIEWS, False), (BEHIND_VIEWS + 1, True)):
         subject = follower()
         final = subject.certificate(FINALIZE, view, block_on(BASE))

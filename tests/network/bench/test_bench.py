@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from itertools import islice
+from pathlib import Path
 
 import pytest
 
@@ -34,6 +36,13 @@ def test_workloads_are_real(workload: Workload) -> None:
         CoreRules().check(load.transaction, sender)
     if workload is Workload.BATCH:
         assert {load.events for load in made} == {BATCH_EVENTS}
+
+
+def test_workloads_are_documented() -> None:
+    """docs/reference/benchmarks.md has a row for each workload, and for nothing else."""
+    page = Path(__file__).parents[3] / "docs" / "reference" / "benchmarks.md"
+    rows = re.findall(r"^\| `([a-z-]+)` \| .* \| .* \|$", page.read_text("utf-8"), re.MULTILINE)
+    assert set(rows) - {"healthy", "one_down", "settled"} == {each.value for each in Workload}
 
 
 def test_stages_cover_the_pipeline() -> None:
