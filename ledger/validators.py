@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import lru_cache
 from typing import Annotated, Final
 
 from msgspec import Meta
@@ -32,6 +32,7 @@ from ledger.types import (
 )
 
 SCHEDULE_SLOTS: Final = 1024  # at eight times VALIDATORS_MAX, shares of stake are met within a percent or so
+SCHEDULES_KEPT_MAX: Final = 16  # of the epoch in force and the last ones, and room for simulated chains
 
 
 class Validator(Canonical):
@@ -115,7 +116,7 @@ def leader(chain_id: ChainId, epoch: Epoch, view: View, validators: ValidatorSet
     return _schedule(chain_id, epoch, validators.validators)[view % SCHEDULE_SLOTS]
 
 
-@cache
+@lru_cache(maxsize=SCHEDULES_KEPT_MAX)
 def _schedule(chain_id: ChainId, epoch: Epoch, validators: tuple[Validator, ...]) -> tuple[int, ...]:
     """The leader of each slot: smooth weighted round robin, ties in a seeded order.
 

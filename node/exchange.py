@@ -20,7 +20,7 @@ from ledger.errors import LedgerError
 from ledger.evidence import Evidence, decode_evidence, encode_evidence
 from ledger.members import Node
 from ledger.merkle.log import leaf_hash
-from ledger.types import BlockId, Epoch, Hash, Height, PublicKey, TxId, View
+from ledger.types import HASH_BYTES, BlockId, Epoch, Hash, Height, PublicKey, TxId, View
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, VoteKind
 from node.bodies import ANSWER_SECONDS, ASSEMBLY_SECONDS, SOURCES_MAX, Bodies
@@ -60,6 +60,7 @@ from node.p2p.messages import (
 from node.p2p.network import Network, PeerInfo
 from node.store.stores import Offload
 
+NO_PAGE: Final = bytes(HASH_BYTES)  # what `NotFound` names where it answers a request for blocks
 GOSSIP_TICK_SECONDS: Final = 0.02
 ACCUSATIONS_TOLD_MAX: Final = 256  # to a peer that connects: the newest of what is held
 REPEAT_SECONDS: Final = 5  # what still waits after so long is gossiped again
@@ -330,8 +331,10 @@ class Exchange:
                 self._send_page(peer_id, message)
             case Blocks():
                 self._answer_page(peer_id, Page(message.blocks, message.link, message.finalization))
-            case NotFound():
-                if peer_id in self._pages:
+            case NotFound(ids=named):
+                # One that names a block answers a request for its body or transactions, which asks others
+                # by itself; it says nothing of the page that the same peer may owe.
+                if named == NO_PAGE and peer_id in self._pages:
                     self._answer_page(peer_id, None)
             case SettledRequest():
                 self._send_settled(peer_id, message)
@@ -415,7 +418,7 @@ class Exchange:
             Height(request.from_height), request.count_max, PAGE_BYTES_MAX
         )
         if page is None:
-            self.network.send(peer_id, NotFound(bytes(32)), Lane.BULK)
+            self.network.send(peer_id, NotFound(NO_PAGE), Lane.BULK)
         else:
             answer = Blocks(request.from_height, page.blocks, page.link, page.finalization)
             self.network.send(peer_id, answer, Lane.BULK)

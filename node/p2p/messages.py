@@ -119,7 +119,10 @@ class Blocks(Canonical, tag=8):
 
 
 class NotFound(Canonical, tag=9):
-    """The answer to a request for what this peer does not hold: the ids asked for, 32 bytes each."""
+    """The answer to a request for what this peer does not hold: the ids asked for, 32 bytes each.
+
+    32 zero bytes stand for a page of final blocks.
+    """
 
     ids: PackedIds
 

@@ -24,17 +24,18 @@ from ledger.members import Node, NodeRole
 from ledger.merkle.log import leaf_hash
 from ledger.transaction import SignedBody, Transaction
 from ledger.transition import Execution
-from ledger.types import PublicKey, TimeMs
+from ledger.types import HASH_BYTES, Height, PublicKey, TimeMs
 from ledger.validators import Validator, ValidatorSet
 from ledger.vote import Proposal, SignedProposal, sign_proposal
 from node.bodies import BODIES_MAX, Bodies
 from node.catch_up import CatchUp
 from node.driver import Driver
-from node.exchange import Exchange, Roster
+from node.exchange import NO_PAGE, Exchange, Roster
 from node.p2p.conduct import Offence
 from node.p2p.frames import Lane
 from node.p2p.messages import (
     BATCH_TRANSACTIONS_MAX,
+    BlocksRequest,
     Body,
     BodyRequest,
     CompactProposal,
@@ -422,3 +423,16 @@ async def test_a_peer_that_leaves_takes_its_unfinished_proposals_along() -> None
     follower.exchange.on_disconnected(info, "peer.lost")
     follower.hears(MALLORY, Transactions(made.block.transactions))
     assert follower.exchange.intake.waiting == 3
+
+
+async def test_a_missing_body_says_nothing_of_the_page_that_the_same_peer_owes() -> None:
+    """A peer without one block may well have the next page; only the answer without a block ends the wait."""
+    member = Member(FOLLOWER)
+    waiting = asyncio.create_task(member.exchange.ask_page(LEADER, Height(1), 8))
+    await asyncio.sleep(0)
+    assert member.asked_of(LEADER) == [BlocksRequest(1, 8)]
+    member.hears(LEADER, NotFound(b"b" * HASH_BYTES))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    member.hears(LEADER, NotFound(NO_PAGE))
+    assert await waiting is None
