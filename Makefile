@@ -82,7 +82,7 @@ sim-long: install  ## The same with more than 20,000 runs, for hours; SIM_LONG_S
 	@$(BIN)/farmgate sim campaign --seed $(SIM_LONG_SEEDS) --jobs $(SIM_JOBS)
 
 mutants: install  ## Plant each known bug of agreement in turn: the simulator must find them all
-	@$(BIN)/farmgate sim mutants
+	@$(BIN)/farmgate sim mutants --jobs $(SIM_JOBS)
 
 golden: install  ## Freeze all encodings anew, after a change of the protocol that is meant
 	@$(BIN)/python -m tests.golden

@@ -240,25 +240,29 @@ def _red(report: RunReport) -> str:
     show_default=True,
     help="How long the campaign against each is.",
 )
+@click.option("--jobs", type=click.IntRange(1, JOBS_MAX), default=1, show_default=True, help="Processes.")
 @click.argument("names", nargs=-1)
 @click.pass_obj
-def mutants(choices: Choices, seeds: int, names: tuple[str, ...]) -> None:
+def mutants(choices: Choices, seeds: int, jobs: int, names: tuple[str, ...]) -> None:
     """Plant each known bug; fail if the campaign stays green with one, or is red without any."""
     output = _output(choices)
     chosen = mutants_named(names) if names else MUTANTS
     kills = []
     with output.progress("mutants", len(chosen) + 1) as step:
-        red = red_without(seeds)
+        red = red_without(seeds, chosen, jobs)
         step()
-        for kill in () if red else hunt(chosen, seeds):
+        for kill in () if red else hunt(chosen, seeds, jobs):
             kills.append(kill)
             step()
     if red:
         raise Failure("sim.red_without_bugs", f"the campaign is red with no bug planted: {red[0]}")
-    rows = [(kill.mutant, kill.nodes or "", kill.seed or "", kill.violation or "SURVIVED") for kill in kills]
+    rows = [
+        (kill.mutant, kill.scenario, kill.nodes or "", kill.seed or "", kill.violation or "SURVIVED")
+        for kill in kills
+    ]
     output.data(
         [_as_json(kill) for kill in kills],
-        lambda: output.table(("mutant", "nodes", "seed", "found as"), rows),
+        lambda: output.table(("mutant", "scenario", "nodes", "seed", "found as"), rows),
     )
     survivors = [kill.mutant for kill in kills if not kill.is_killed]
     output.note(f"{len(kills) - len(survivors)} of {len(kills)} planted bugs found")
@@ -270,6 +274,7 @@ def _as_json(kill: Kill) -> dict[str, Any]:
     return {
         "mutant": kill.mutant,
         "breaks": kill.breaks,
+        "scenario": kill.scenario,
         "is_killed": kill.is_killed,
         "seed": kill.seed,
         "nodes": kill.nodes,

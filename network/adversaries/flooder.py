@@ -17,7 +17,7 @@ from ledger.types import BlockId, View
 from ledger.vote import VoteKind
 from network.adversaries.adversary import Adversary, Hands
 
-VIEWS_A_MOMENT: Final = 6
+VIEWS_A_MOMENT: Final = 4  # in the window, and as many beyond it
 FAR: Final = (1 << 20, (1 << 53) - 1)
 FORESEEN_MAX: Final = 5 * (VIEWS_AHEAD_MAX + 1)
 """What each honest node may have to remember of one flooder: three votes, a proposal and its block in
@@ -30,13 +30,16 @@ class Flooder(Adversary):
     def __init__(self, hands: Hands) -> None:
         super().__init__(hands)
         self._ahead = 0
+        self._beyond = VIEWS_AHEAD_MAX
 
     def moment(self) -> None:
         """Votes of each kind in the next views of the window, a proposal, and things from very far away."""
         hands, view = self.hands, self.hands.state().view
         for _ in range(VIEWS_A_MOMENT):
-            self._ahead = self._ahead % (VIEWS_AHEAD_MAX + 16) + 1
+            self._ahead = self._ahead % VIEWS_AHEAD_MAX + 1
+            self._beyond += 1
             self._fill(View(view + self._ahead))
+            self._fill(View(view + self._beyond))
         far = hands.random.choice(FAR)
         wants = tuple(Want(view + at, VoteKind.NOTARIZE) for at in range(1, 65))
         self.tell_all(VotesMessage((hands.vote(far, VoteKind.NULLIFY, None),)))

@@ -30,11 +30,13 @@ class Patches:
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """One bug: `breaks` is the rule it breaks, in words; `plant` makes the patches."""
+    """One bug: `breaks` is the rule it breaks, in words; `plant` makes the patches; `shows_in` is the
+    scenario whose runs hunt it."""
 
     name: str
     breaks: str
     plant: Callable[[Patches], None]
+    shows_in: str = "mixed"
 
 
 @contextmanager

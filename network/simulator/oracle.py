@@ -27,12 +27,14 @@ from ledger.crypto import Tag, is_signature
 from ledger.types import BlockId, ChainId, Epoch, PublicKey, View
 from ledger.validators import leader
 from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
+from network.simulator.chain import WALL_START_MS
 from network.simulator.disk import Committed, Disk
 from network.simulator.history import History
 from network.simulator.roll import Roll, keys_of
 from network.simulator.traffic import Traffic
 
 EPOCH_MS: Final = 600_000
+AHEAD_MS_MAX: Final = 45_000  # the fastest clock of any scenario, and what a block may be ahead of it
 NEVER: Final = (0, 0)  # before the first view
 VIOLATIONS_MAX: Final = 20  # the first say enough
 
@@ -82,6 +84,7 @@ class Oracle:
         self._doubtful: dict[int, Moment] = {}
         self._restored: dict[int, None] = {}
         self._transactions: dict[int, dict[bytes, None]] = {index: {} for index in honest}
+        self._now_ms = 0
         self._moments: dict[Moment, None] = {}  # every view of every epoch that somebody entered
         self.history = History(base, self.violated, landing_views_max)
         self.traffic = Traffic(self._nodes - 1)
@@ -173,6 +176,7 @@ class Oracle:
 
     def said(self, index: int, message: Message, now_ms: int) -> None:
         """A message is about to leave: its signatures must be durable, its certificates good."""
+        self._now_ms = now_ms
         problem = self.traffic.said(index, message, now_ms)
         if problem:
             self.violated("traffic", f"node {index} {problem}")
@@ -307,6 +311,8 @@ class Oracle:
         if header.epoch != self._epochs[index]:
             self.violated("epoch", f"block {height} is of {header.epoch}, expected {self._epochs[index]}")
         self._epochs[index] = self._epoch_above(header)
+        if header.time_ms > WALL_START_MS + self._now_ms + AHEAD_MS_MAX:
+            self.violated("time", f"node {index} committed {height} of a time that no honest clock shows")
         if self._chain.setdefault(height, identifier) != identifier:
             self.violated("agreement", f"node {index} has another block at height {height}")
         if self._chain.get(height - 1) != header.parent_id:

@@ -164,6 +164,7 @@ _DRAWN: Final = (
 _SCRIPTED: Final = (
     _scripted(twins.twins, ("view partition", 1), has_twins=True, is_equal=True),
     _scripted(wires.isolate_each, ("cut", 40)),
+    _scripted(wires.false_pages, ("cut", 100), lies=("lying-peer",), is_equal=True, turns=0, rarity=4),
     _scripted(wires.halves, ("cut", 40)),
     _scripted(wires.ring, ("cut", 40)),
     _scripted(wires.one_way_loss, ("loss", 40)),

@@ -11,7 +11,7 @@ import pytest
 
 from network.mutants.hunt import HUNT_SEEDS, MUTANTS, hunt, mutants_named, red_without, trials
 from network.mutants.planting import Mutant, planted
-from network.simulator.campaign import run_campaign, summary_of
+from network.simulator.campaign import Trial, run_campaign, summary_of
 from network.simulator.laboratory import run_seed
 from network.simulator.scenario import LIES
 
@@ -55,8 +55,11 @@ def test_one_seed_has_one_trace_under_every_hash_seed() -> None:
 
 
 def test_the_hunt_is_green_without_a_bug() -> None:
-    """The very campaign that kills the mutants finds nothing in the real machine."""
-    assert red_without(HUNT_SEEDS) == ()
+    """The very campaign that kills most mutants finds nothing in the real machine; the scenarios that hunt
+    the others are played by `make sim`, and all by `make mutants`."""
+    shown = [mutant for mutant in MUTANTS if mutant.shows_in == "mixed"]
+    assert len(shown) > 30
+    assert red_without(HUNT_SEEDS, shown) == ()
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=[mutant.name for mutant in MUTANTS])
@@ -64,7 +67,7 @@ def test_every_planted_bug_is_found(mutant: Mutant) -> None:
     """Some seed of the campaign goes red with it, and the report says which and why."""
     (kill,) = hunt([mutant])
     assert kill.is_killed, f"{mutant.name} survived {HUNT_SEEDS} seeds: {mutant.breaks}"
-    assert (kill.seed, kill.nodes) in trials(HUNT_SEEDS)
+    assert Trial(kill.scenario, kill.seed, kill.nodes) in trials(mutant.shows_in, HUNT_SEEDS)
     assert kill.violation
 
 

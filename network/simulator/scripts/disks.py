@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from network.simulator.faults import BadDisk, Crash, DiskTrouble, Origin, Swap
+from typing import Final
+
+from network.simulator.faults import BadDisk, Crash, DiskTrouble, Origin, Sift, Swap
 from network.simulator.node import CrashPoint
 from network.simulator.scripts.course import Course, Stage, course, during
+from network.simulator.sieve import CERTIFICATES, VOTES, Content, Mute
+
+NEWS: Final = (Content.PROPOSAL, Content.BODY, Content.CHAIN, *VOTES.values(), *CERTIFICATES.values())
 
 
 def _at_each(stage: Stage, point: CrashPoint) -> Course:
@@ -46,10 +51,17 @@ def corrupt_log(stage: Stage) -> Course:
 
 
 def _swap(stage: Stage, origin: Origin) -> Course:
+    """The node starts with the other disk while no vote, certificate or proposal reaches it: only where the
+    others stand and what clients want, so that it has every reason to sign again where it stood."""
     place, donor, *_ = stage.shuffled()
     at_ms = stage.random.randint(400, 4_000)
-    lasts_ms = stage.random.choice((900, 4_000))
-    return course(during(at_ms, at_ms + lasts_ms, Swap(place, origin, donor)), tail_ms=4_000)
+    back_ms = at_ms + stage.random.choice((900, 4_000))
+    lost = Sift("lost news", Mute(NEWS, stage.others(place)))
+    return course(
+        during(at_ms, back_ms, Swap(place, origin, donor)),
+        during(back_ms - 1, back_ms + stage.random.choice((1, 6_000)), lost),
+        tail_ms=4_000,
+    )
 
 
 def older_disk(stage: Stage) -> Course:

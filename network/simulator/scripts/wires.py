@@ -29,6 +29,14 @@ def isolate_each(stage: Stage) -> Course:
     return course(*incidents)
 
 
+def false_pages(stage: Stage) -> Course:
+    """Two are away, one after the other, for more views than they may fetch block by block; then a peer that
+    lies about blocks is among those they ask."""
+    first, second, *_ = stage.shuffled()
+    away = ((first, 500, 22_000), (second, 24_000, 46_000))
+    return course(*(during(at, until, apart((place,), stage.others(place))) for place, at, until in away))
+
+
 def halves(stage: Stage) -> Course:
     """Two halves; neither has a quorum where stakes are equal."""
     places = stage.random.sample(stage.every, stage.places)
