@@ -11,7 +11,7 @@ from ledger.consensus.leading import Leading
 from ledger.consensus.machine import Consensus
 from ledger.consensus.messages import StatusMessage
 from ledger.consensus.pacemaker import Pacemaker
-from ledger.consensus.recovery import Quarantine
+from ledger.consensus.recovery import Whereabouts
 from ledger.consensus.signer import Signer
 from ledger.types import Stake, View
 from ledger.validators import ValidatorSet
@@ -69,7 +69,11 @@ def _quarantine_skipped(patches: Patches) -> None:
 
 
 def _quarantine_ends_at_once(patches: Patches) -> None:
-    patches.replace(Quarantine, "is_over", lambda self: True)
+    patches.replace(Whereabouts, "is_quarantine_over", lambda self: True)
+
+
+def _signs_unheard(patches: Patches) -> None:
+    patches.replace(Whereabouts, "is_heard", lambda self: True)
 
 
 def _empty_blocks_always(patches: Patches) -> None:
@@ -132,6 +136,7 @@ BELIEF: Final = (
         _finalize_before_notarization,
         "faults",
     ),
+    Mutant("signs-unheard", "Q7: a start listens before it signs", _signs_unheard, "older-disk"),
     Mutant("empty-blocks-always", "an idle chain is quiet", _empty_blocks_always, "calm"),
     Mutant("timers-without-cap", "timers have a cap", _timers_without_cap, "hour-of-nothing"),
 )

@@ -115,6 +115,7 @@ class Origin(Enum):
     """Where the disk comes from that a node is restarted with."""
 
     OLDER_HOME = "older disk"  # a copy of it all from the beginning of the incident, on another host
+    OLDER_IN_PLACE = "older home"  # the same, copied over the home on its own host
     OLDER_LOG = "older log"  # the log alone
     OTHER_NODE = "other's disk"
 

@@ -198,7 +198,7 @@ class Havoc:
         generation = node.generation
         if origin is Origin.OLDER_LOG and copy.head.block_id != node.disk.head.block_id:
             copy.committed = list(node.disk.committed)  # the floor in the log is below the store now
-        elif origin is not Origin.OTHER_NODE:
+        elif origin in (Origin.OLDER_HOME, Origin.OLDER_LOG):
             generation = OTHER_GENERATION
         node.swap_disk(copy, generation)
         self._restart(node)

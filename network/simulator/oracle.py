@@ -100,6 +100,8 @@ class Oracle:
         """What ever left this node and is not settled must be in the record that it starts from."""
         if index in self._restored:
             self._restored.pop(index)
+            for record in disk.records:  # what it still knows that it said, it may say again
+                self._note_record(index, record)
             return
         floors = (record_position(each) for each in disk.records if isinstance(each, SignerFloor))
         floor = max(floors, default=NEVER)

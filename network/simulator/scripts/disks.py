@@ -65,8 +65,9 @@ def _swap(stage: Stage, origin: Origin) -> Course:
 
 
 def older_disk(stage: Stage) -> Course:
-    """A node is restored from a copy of its home, or of its log alone, that lacks what it signed since."""
-    return _swap(stage, stage.random.choice((Origin.OLDER_HOME, Origin.OLDER_LOG)))
+    """A node is restored from a copy of its home, on another host or in place, or of its log alone, that
+    lacks what it signed since."""
+    return _swap(stage, stage.random.choice((Origin.OLDER_HOME, Origin.OLDER_IN_PLACE, Origin.OLDER_LOG)))
 
 
 def other_disk(stage: Stage) -> Course:

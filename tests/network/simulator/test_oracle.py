@@ -348,6 +348,20 @@ def test_a_doubtful_record_signs_nothing_old() -> None:
     assert [each.partition(":")[0] for each in oracle.violations] == ["quarantine"]
 
 
+def test_a_restored_record_may_be_said_again_and_nothing_else() -> None:
+    """The votes on the copy are durable there; those that it lacks are not."""
+    oracle = new_oracle()
+    old, lost = vote(N, ONE_ID), vote(N, ONE_ID, view=LATER)
+    persist(oracle, 0, OwnVote(old), OwnVote(lost))
+    copy = Disk([base_of(BASE)], [OwnVote(old)])
+    oracle.restored(0, copy)
+    oracle.started(0, copy)
+    oracle.said(0, VotesMessage((old,)), 0)
+    assert oracle.violations == []
+    oracle.said(0, VotesMessage((lost,)), 0)
+    assert [each.partition(":")[0] for each in oracle.violations] == ["durable"]
+
+
 def test_a_flood_of_findings_is_bounded() -> None:
     """The first ones say enough."""
     oracle = new_oracle()
