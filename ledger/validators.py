@@ -32,7 +32,7 @@ from ledger.types import (
 )
 
 SCHEDULE_SLOTS: Final = 1024  # at eight times VALIDATORS_MAX, shares of stake are met within a percent or so
-SCHEDULES_KEPT_MAX: Final = 16  # of the epoch in force and the last ones, and room for simulated chains
+SCHEDULES_CACHED: Final = 16  # of the epoch in force and the last ones, and room for simulated chains
 
 
 class Validator(Canonical):
@@ -116,7 +116,7 @@ def leader(chain_id: ChainId, epoch: Epoch, view: View, validators: ValidatorSet
     return _schedule(chain_id, epoch, validators.validators)[view % SCHEDULE_SLOTS]
 
 
-@lru_cache(maxsize=SCHEDULES_KEPT_MAX)
+@lru_cache(maxsize=SCHEDULES_CACHED)
 def _schedule(chain_id: ChainId, epoch: Epoch, validators: tuple[Validator, ...]) -> tuple[int, ...]:
     """The leader of each slot: smooth weighted round robin, ties in a seeded order.
 
