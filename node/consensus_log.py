@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from ledger.block import Block, block_id, decode_block
@@ -21,8 +22,10 @@ from ledger.consensus.records import (
     encode_record,
     record_position,
 )
+from ledger.errors import LedgerError
 from ledger.types import BlockId, Epoch, View
 from node.failpoints import FailPoint, hit
+from node.store.failure import StoreCorrupted
 from node.store.journal import Journal
 from node.store.journal import Record as Entry
 
@@ -32,20 +35,41 @@ REWRITE_BYTES: Final = 32 << 20  # a file above this that is mostly dead is rewr
 Offload = Callable[[Callable[[], None]], Awaitable[None]]
 
 
+def read_entries(path: Path, entries: Sequence[Entry]) -> tuple[list[Record], list[Block]]:
+    """The records and the bodies that a log holds, in the order they were written.
+
+    Raises:
+        StoreCorrupted: an entry is sound and says nothing that this release writes; its number is named.
+    """
+    records: list[Record] = []
+    blocks: list[Block] = []
+    for number, entry in enumerate(entries, 1):
+        try:
+            if entry.kind == RECORD:
+                records.append(decode_record(entry.payload))
+            else:
+                blocks.append(decode_block(entry.payload))
+        except LedgerError as refusal:
+            raise StoreCorrupted(path, f"entry {number}", str(refusal)) from None
+    return records, blocks
+
+
 class ConsensusLog:
     """The log of one node; `offload` waits for the disk elsewhere than in the event loop."""
 
     def __init__(self, journal: Journal, entries: Sequence[Entry], offload: Offload) -> None:
+        """Read the entries.
+
+        Raises:
+            StoreCorrupted: as `read_entries`.
+        """
         self._journal = journal
         self._offload = offload
-        self._records: list[tuple[Record, int]] = []  # with their size in bytes
-        self._bodies: dict[BlockId, Block] = {}
-        for entry in entries:
-            if entry.kind == RECORD:
-                self._records.append((decode_record(entry.payload), len(entry.payload)))
-            else:
-                block = decode_block(entry.payload)
-                self._bodies[block_id(block.header)] = block
+        records, blocks = read_entries(journal.path, entries)
+        self._records = [
+            (record, len(encode_record(record))) for record in records
+        ]  # with their size in bytes
+        self._bodies = {block_id(block.header): block for block in blocks}
         self._keep_named_bodies()
 
     @property

@@ -13,9 +13,14 @@ from cli.session import Session, with_session
 
 @click.command(cls=NodeCommand)
 @home_option
+@click.option("--dry-run", "is_dry", is_flag=True, help="Only say what is damaged and what would be done.")
 @with_session
-def repair(session: Session, home: Path) -> None:
-    """Check every store and mend what is damaged; nothing is deleted, and the node must be stopped."""
+def repair(session: Session, home: Path, is_dry: bool) -> None:
+    """Check every store and mend what is damaged; nothing is deleted, and the node must be stopped.
+
+    It never makes a record of what the validator's key has signed: where that is damaged, the key stays in
+    quarantine until the network has moved on. Data of another chain is left alone.
+    """
     from node.genesis_file import read_genesis
     from node.home import Home
     from node.repair import repair_home
@@ -28,6 +33,6 @@ def repair(session: Session, home: Path) -> None:
         said.append(line)
         session.output.line(line)
 
-    is_changed = repair_home(place, read_genesis(place.genesis), tell)
+    is_changed = repair_home(place, read_genesis(place.genesis), tell, is_dry=is_dry)
     if session.output.is_json:
-        session.output.data({"changed": is_changed, "found": said}, str)
+        session.output.data({"changed": is_changed and not is_dry, "needed": is_changed, "found": said}, str)

@@ -122,6 +122,11 @@ class Journal:
         return cls(disk, path, on_failure, random_bytes, salt, file, end), records
 
     @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
     def size_bytes(self) -> int:
         """What the file takes, appended and not yet synced records included."""
         return self._synced + len(self._pending)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.consensus.records import SignerFloor, encode_record
 from ledger.errors import LedgerError
 from ledger.genesis import chain_id
 from node.consensus_log import RECORD
@@ -24,6 +25,7 @@ from tests.node.test_genesis_file import genesis
 
 GENESIS = genesis()
 HEIGHT = 6
+PAYLOADS = [encode_record(SignerFloor(chain_id(GENESIS), b"k" * 32, b"g" * 16, 0, view)) for view in (0, 1)]
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def home(tmp_path: Path) -> Home:
         asyncio.run(extend(stores, HEIGHT // 3))
         stores.close()
     journal, _ = Journal.open(LocalDisk(), made.consensus_log)
-    for payload in (b"one", b"two"):
+    for payload in PAYLOADS:
         journal.append(RECORD, payload)
         journal.sync()
     journal.close()
@@ -101,7 +103,7 @@ def test_damaged_state_is_made_again_from_the_blocks(home: Home, damage: Callabl
     assert changed
     assert "begins at genesis again" in told
     assert heights(home) == (HEIGHT, HEIGHT)
-    assert records(home) == [Record(RECORD, b"one"), Record(RECORD, b"two")], "the signer forgets nothing"
+    assert records(home) == [Record(RECORD, each) for each in PAYLOADS], "the signer forgets nothing"
 
 
 def test_a_lost_manifest_of_the_blocks_is_mended_in_a_copy(home: Home) -> None:
@@ -160,3 +162,66 @@ def test_setting_aside_never_overwrites(tmp_path: Path) -> None:
         (tmp_path / "log").write_text(str(number))
         assert set_aside(tmp_path / "log").name == f"log.damaged-{number}"
     assert [(tmp_path / f"log.damaged-{number}").read_text() for number in (1, 2, 3)] == ["1", "2", "3"]
+
+
+# --- what would be done ------------------------------------------------------------------
+
+
+def snapshot(home: Home) -> dict[str, bytes]:
+    """Every file but those that LevelDB writes when it is opened."""
+    return {
+        file.relative_to(home.root).as_posix(): file.read_bytes()
+        for file in sorted(home.data.rglob("*"))
+        if file.is_file() and file.parent.name not in ("blocks", "state")
+    }
+
+
+DAMAGES: dict[str, Callable[[Home], object]] = {
+    "blocks": lambda home: flip(largest_table(home.data / "blocks")),
+    "state": lambda home: flip(largest_table(home.data / "state")),
+    "log flipped": lambda home: flip(home.consensus_log),
+    "log deleted": lambda home: home.consensus_log.unlink(),
+    "log empty": lambda home: home.consensus_log.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_dry_run_says_what_a_repair_does_and_does_nothing(home: Home, damage: str) -> None:
+    """It finds what the repair finds, says where, and no file or name is changed."""
+    DAMAGES[damage](home)
+    before, names = snapshot(home), sorted([*(each.name for each in home.data.iterdir()), "node.lock"])
+    said: list[str] = []
+    assert repair_home(home, GENESIS, said.append, is_dry=True)
+    assert any("would" in line for line in said)
+    assert str(home.data) in said[0 if damage == "blocks" else 1 if damage == "state" else 2]
+    assert {name: data for name, data in snapshot(home).items() if name != "data/node.lock"} == {
+        name: data for name, data in before.items() if name != "data/node.lock"
+    }
+    assert sorted(each.name for each in home.data.iterdir()) == names
+    assert repaired(home)[0]
+    assert not repair_home(home, GENESIS, said.append, is_dry=True)
+
+
+def test_a_torn_end_is_no_damage(home: Home) -> None:
+    """Both say that the next start cuts it off; neither touches it, and it costs no record."""
+    whole = home.consensus_log.read_bytes()
+    home.consensus_log.write_bytes(whole + b"\xf5\xa7\x1e\xc0 half a record")
+    for is_dry in (True, False):
+        said: list[str] = []
+        assert not repair_home(home, GENESIS, said.append, is_dry=is_dry)
+        assert any("never synced; the next start cuts them off" in line for line in said)
+        assert home.consensus_log.read_bytes() != whole
+    assert len(records(home)) == 2
+    assert home.consensus_log.read_bytes() == whole
+
+
+def test_a_log_that_says_nothing_known_is_damage(home: Home) -> None:
+    """Sound checksums over what no release writes: named by entry, and replaced like any other damage."""
+    journal, _ = Journal.open(LocalDisk(), home.consensus_log)
+    journal.append(RECORD, b"nothing that is written")
+    journal.sync()
+    journal.close()
+    changed, told = repaired(home)
+    assert changed
+    assert "entry 3: encoding.malformed" in told
+    assert LOG_IS_EMPTY in told
