@@ -60,7 +60,7 @@ def play_read_only(stage: Stage) -> None:
         stage.goes_on()
         volume.turn_read_only()
         stage.hurt("read-only")
-        stage.ends_saying(LEADER, EXIT_STORE_FAILED, "store_failed", "EROFS", "read-only")
+        stage.ends_saying(LEADER, EXIT_STORE_FAILED, "store_failed", "then start the node again")
         stage.goes_on()
         volume.mend()
         stage.start(LEADER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from ledger.consensus.signer import LISTENING
 from ledger.errors import LedgerError
 from network.chaos.cluster import POLL_SECONDS, Cluster, Ended, Start, is_validator, until
 from network.chaos.history import History, Outcome, now
@@ -34,7 +36,7 @@ RECOVERY_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 20.0  # the scenario `sigterm` holds a stop to the five seconds that are promised
 REPAIR_SECONDS: Final = 120.0
 SETTLE_SECONDS: Final = 3.0  # what was on its way when links were cut may still become final
-QUARANTINED: Final = "event=signer is_signing=false"
+QUARANTINED: Final = re.compile(r"event=signer is_signing=false reason=(signer\.\w+)")
 GOES_ON: Final = 4  # transactions that clients begin during a fault and see become final
 
 
@@ -221,8 +223,10 @@ class Stage:
         self.start(name)
         self.catches_up(name)
         self.votes(name)
-        if QUARANTINED not in self.cluster.said(name):
+        reasons = set(QUARANTINED.findall(self.cluster.said(name))) - {LISTENING}
+        if not reasons:
             raise LedgerError("chaos.votes", f"{name} trusted a record that it must not trust")
+        self.notes.append(f"{name} did not sign at first: {', '.join(sorted(reasons))}")
 
     def mend_links(self) -> None:
         """The wire is whole again; a fault of it that met nothing is none.

@@ -191,3 +191,26 @@ def test_fault_that_met_nothing(stage: Stage) -> None:
     stage.mend_links()
     assert stage.affected == 5
     refused("chaos.unplayable", stage.mend_links)
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_enough"), [("signer.other_host", True), ("signer.listening", False), ("", False)]
+)
+def test_quarantine(stage: Stage, monkeypatch: pytest.MonkeyPatch, reason: str, is_enough: bool) -> None:
+    """A record that must not be trusted leads to a quarantine; that every start listens first is none."""
+    line = f"event=signer is_signing=false reason={reason}"
+    monkeypatch.setattr(stage.cluster, "wait_answers", lambda names, seconds: None)
+    monkeypatch.setattr(Stage, "votes", lambda self, name: None)
+    code = f"print({line!r}, flush=True); __import__('time').sleep(60)"
+    monkeypatch.setattr(processes, "node_command", lambda: (sys.executable, "-c", code))
+
+    def catches_up(self: Stage, name: str) -> None:
+        while "event" not in self.cluster.said(name):
+            time.sleep(0.01)
+
+    monkeypatch.setattr(Stage, "catches_up", catches_up)
+    if is_enough:
+        stage.starts_in_quarantine(NODE)
+        assert reason in stage.notes[-1]
+    else:
+        refused("chaos.votes", lambda: stage.starts_in_quarantine(NODE))
