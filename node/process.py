@@ -153,6 +153,7 @@ class NodeProcess:
         """Run until SIGTERM or SIGINT; raises what made the node fail."""
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(on_unawaited)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         await self._interfaces.start(
@@ -181,6 +182,13 @@ class NodeProcess:
             else:
                 self._node.resume()
             await asyncio.sleep(SPACE_SECONDS)
+
+
+def on_unawaited(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Hear of an exception that nobody waited for. A line that broke while we hung up on it is no news."""
+    if isinstance(context.get("exception"), ConnectionError):
+        return
+    loop.default_exception_handler(context)
 
 
 def _open_disk(home: Home, config: Config, genesis: Genesis, thread: DiskThread) -> Disk:
