@@ -1,8 +1,9 @@
 """Relays between the nodes for a machine that gives no namespaces: one listener for each pair of nodes.
 
 What is cut is not passed on and the connections stay, as with lost packets; new connections are taken and
-stay silent. Loss is a connection that breaks: a relay can't lose part of a stream. Each link runs both ways
-at once, so it is known by who dials; what is cut is the direction in which bytes go.
+stay silent. Loss is what becomes of it above the kernel: a piece that is lost comes a retransmission later,
+and one in twenty of them breaks its connection. Each link runs both ways at once, so it is known by who
+dials; what is cut is the direction in which bytes go.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from network.testnet.plan import HOST, Plan, free_base_port, plan_network
 
 Value = TypeVar("Value")
 
+RESENT_SECONDS: Final = 0.2  # the least that a kernel waits before it sends a lost packet again
+LOST_A_BREAK: Final = 20
 CHUNK_BYTES: Final = 16 << 10
 WAIT_SECONDS: Final = 20.0
 FIRST_PORT: Final = 34_000
@@ -76,7 +79,7 @@ class ProxyWire:
         self._loop.call_soon_threadsafe(self._open[sender, receiver].clear)
 
     def lose(self, nodes: Iterable[str], permille: int) -> None:
-        """Of so many of the pieces that these nodes send, the connection breaks instead."""
+        """So many of the pieces that these nodes send come late; some break their connection instead."""
         changes = dict.fromkeys(nodes, permille)
         self._loop.call_soon_threadsafe(self._lossy.update, changes)
 
@@ -151,7 +154,9 @@ class ProxyWire:
             self._affected += not gate.is_set() or is_lost or rate is not None
             await gate.wait()
             if is_lost:
-                return
+                if self._random.randrange(LOST_A_BREAK) == 0:
+                    return
+                await asyncio.sleep(RESENT_SECONDS)
             if rate is not None:
                 await asyncio.sleep(len(data) * 8 / (rate * 1000))
             writer.write(data)
