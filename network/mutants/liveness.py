@@ -83,11 +83,11 @@ LIVENESS: Final = (
     Mutant("timers-never-reset", "delays fall back when a view is final", _timers_never_reset),
     Mutant("nothing-resent", "the unfinished is said again", _nothing_resent),
     Mutant("retry-never-armed", "t_retry runs while anything is unfinished", _retry_never_armed),
-    Mutant("entry-not-resent", "the entry certificate is said again", _entry_not_resent),
+    Mutant("entry-not-resent", "the entry certificate is said again", _entry_not_resent, "silent"),
     Mutant(
         "lagging-unanswered", "old votes and old places are answered by the finalization", _lagging_unanswered
     ),
     Mutant("resend-without-pause", "resend traffic has a bound", _resend_without_pause),
     Mutant("never-nullify", "a lost view is left", _never_nullify),
-    Mutant("nothing-pruned", "what is final is forgotten", _nothing_pruned),
+    Mutant("nothing-pruned", "what is final is forgotten", _nothing_pruned, "false-pages"),
 )

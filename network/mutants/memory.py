@@ -73,5 +73,5 @@ MEMORY: Final = (
     ),
     Mutant("pruning-erases-flags", "S6: promises are forgotten only below the floor", _pruning_erases_flags),
     Mutant("floor-not-raised", "S7: the floor rises before the store commits", _floor_not_raised),
-    Mutant("bodies-not-kept", "a body is durable with the vote for it", _bodies_not_kept),
+    Mutant("bodies-not-kept", "a body is durable with the vote for it", _bodies_not_kept, "crash-all"),
 )
