@@ -12,12 +12,13 @@ from network.mutants.agreement import AGREEMENT
 from network.mutants.belief import BELIEF
 from network.mutants.liveness import LIVENESS
 from network.mutants.memory import MEMORY
+from network.mutants.nodes import NODES
 from network.mutants.pages import PAGES
 from network.mutants.planting import Mutant, planted
 from network.mutants.turning import TURNING
 from network.simulator.campaign import Trial, run_trial, run_trials, share_of
 
-MUTANTS: Final = (*AGREEMENT, *MEMORY, *LIVENESS, *TURNING, *BELIEF, *PAGES)
+MUTANTS: Final = (*AGREEMENT, *MEMORY, *LIVENESS, *TURNING, *BELIEF, *PAGES, *NODES)
 HUNT_SEEDS: Final = 60
 
 

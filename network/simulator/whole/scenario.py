@@ -119,7 +119,7 @@ def plan_of(seed: int, nodes: int, name: str) -> Plan:
     if liar is not None:
         every_ms = 150  # a liar needs something to lie about
     if liar is not None and lie == FALSE_PAGES:
-        distance, epoch_blocks, end_ms = random.choice(("room", "country")), 1_000, ABSENCE_MS
+        distance, every_ms, epoch_blocks, end_ms = "room", 80, 1_000, ABSENCE_MS
         incidents = _absence(random, stakes, liar)
     return Plan(
         seed,
