@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from cli.exit_code import ExitCode
 from cli.failure import Failure
@@ -67,6 +68,7 @@ def proof(session: Session, home: Path, organisation: str | None) -> None:
     from node.registration import validator_registration, write_registration
     from node.validator_key import validator_key
 
+    home = _named_home(home)
     settings = read_settings(home)
     place = Home(home)
     owner = organisation or _organisation_of(home)
@@ -85,6 +87,13 @@ def proof(session: Session, home: Path, organisation: str | None) -> None:
     session.output.data(said, lambda: session.output.fields([*said.items()]))
     session.output.note(f"start the node and let it catch up:  ledger-node run --home {home}")
     session.output.note(f"then an admin of {owner}:  farmgate validator add {path} --units N")
+
+
+def _named_home(home: Path) -> Path:
+    """The home, which may also be named before `proof`."""
+    context = click.get_current_context()
+    is_named_here = context.get_parameter_source("home") is not ParameterSource.DEFAULT
+    return home if is_named_here or context.parent is None else Path(context.parent.params["home"])
 
 
 def _organisation_of(home: Path) -> str:

@@ -66,6 +66,12 @@ def test_a_second_proof_changes_nothing(ledger_node: LedgerNode, home: Path) -> 
     }
 
 
+def test_the_home_may_be_named_before_or_after(ledger_node: LedgerNode, home: Path) -> None:
+    """`key --home X proof` and `key proof --home X` mean one home."""
+    first = ledger_node("key", "--home", home, "proof").json
+    assert ledger_node("key", "proof", "--home", home).json == {**first, "is_new": False}
+
+
 def test_a_running_node_gets_no_key(ledger_node: LedgerNode, home: Path) -> None:
     """Its log is open elsewhere: refused, and nothing is made."""
     with HomeLock(Home(home)):
