@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from cli.session import Session
     from contracts.governance.changes import Change
 
-FORCE_ADVICE: Final = (
-    "start what is down, or take a smaller step; --force goes on all the same, if you know better"
-)
+ADVICE: Final = {
+    "outlook.no_quorum": "start what is down, or take a smaller step; --force goes on all the same",
+    "outlook.one_third": "take fewer units, or give others more first; --force goes on all the same",
+}
 
 
 def preview_of(session: Session, change: Change | None) -> Preview:
@@ -57,7 +58,7 @@ def check_dangers(session: Session, found: Preview, *, is_forced: bool) -> None:
         raise Failure(
             danger.code,
             f"{_when(danger)}{danger.message}",
-            advice=FORCE_ADVICE,
+            advice=ADVICE.get(danger.code, "--force goes on all the same"),
             exit_code=ExitCode.REJECTED,
         )
 
