@@ -9,8 +9,11 @@ from contracts.arguments import encode_arguments
 from contracts.governance.ballots import BALLOT_MS_MAX, OPEN_BY_ONE_MAX, BallotStatus, open_ballots
 from contracts.governance.changes import AddSeat, RemoveSeat, RemoveValidator, SetWeight
 from contracts.governance.voting import Propose, Retract, Vote
+from contracts.staking.records import Bond, record_bond, supply_units
 from ledger.errors import LedgerError
-from tests.contracts.chain import DAY_MS
+from ledger.state import Overlay
+from ledger.types import VALIDATORS_MAX
+from tests.contracts.chain import DAY_MS, key_of
 from tests.contracts.governance.council import (
     SEATED,
     Council,
@@ -231,6 +234,21 @@ def test_a_change_that_became_impossible_fails_with_its_reason() -> None:
     )
     assert council.bond_of(3) == before
     assert refused(council, "farm/admin", "vote", Vote(second.number, True))[0] == "ballot.closed"
+    council.check_books()
+
+
+def test_a_change_that_fails_half_way_leaves_nothing() -> None:
+    """An admission mints units before the roll refuses it: the failed ballot has written none of them."""
+    council = make_council()
+    ballot = council.propose("farm", admission(council, 14, 50))
+    overlay = Overlay(council.state)
+    for number in range(VALIDATORS_MAX - 4):
+        record_bond(overlay, Bond(key_of(f"many-{number}").public, "farm", "node-10", False, 0, 0, (), 0, 0))
+    council.state.commit(overlay)
+    for organisation in ("packer", "carrier", "center"):
+        ballot = council.vote(organisation, ballot.number)
+    assert (ballot.status, ballot.code) == (BallotStatus.FAILED, "validators.too_many")
+    assert supply_units(council.state) == 400
     council.check_books()
 
 
