@@ -67,20 +67,13 @@ class _Record:
         self.generation = host_generation(home)
         self._journal, self._entries = Journal.open(LocalDisk(), home.consensus_log)
         self.records = [decode_record(each.payload) for each in self._entries if each.kind == RECORD]
-        self.history = history_of(self._own_records(), self.chain_id, key.public)
+        self.history = history_of(self.records, self.chain_id, key.public)
         self.reason = self._reason_of(self.records)
 
     def _reason_of(self, records: list[Record]) -> str:
         signer = Signer(self.chain_id, self.key, self.generation)
         signer.restore(records, self.store)
         return signer.quarantine_reason
-
-    def _own_records(self) -> list[Record]:
-        """Without the promises of a log that was not always this key's."""
-        bound = (self.chain_id, self.key.public)
-        floors = [each for each in self.records if isinstance(each, SignerFloor)]
-        is_own = all((each.chain_id, each.public_key) == bound for each in floors)
-        return self.records if is_own else []
 
     def hand_over(self) -> None:
         """Give the record up, durably."""
@@ -89,10 +82,10 @@ class _Record:
         self._journal.sync()
 
     def replace(self, history: SigningHistory, generation: bytes) -> str:
-        """Put a history in the place of all that the signer wrote; what the machine held stays, if it is of
-        this chain. Answers why the signer will not trust it, or nothing."""
+        """Put a history in the place of all that a signer wrote; what the machine held stays. Answers why the
+        signer will not trust it, or nothing."""
         floor = SignerFloor(self.chain_id, self.key.public, generation, *history.floor)
-        kept = [each for each in self._entries if _is_machines(each)] if self._own_records() else []
+        kept = [each for each in self._entries if _is_machines(each)]
         made: list[Record] = [*records_of(history), floor, floor]  # two: it is no new key's record (Q7)
         self._journal.rewrite([*kept, *(Entry(RECORD, encode_record(each)) for each in made)])
         return self._reason_of(made)

@@ -51,18 +51,24 @@ class SigningHistory(Canonical):
 
 
 def history_of(records: Sequence[Record], chain_id: ChainId, public_key: PublicKey) -> SigningHistory:
-    """The floor of this key in a log, and what it promised above it, by ascending view."""
-    own = [each for each in records if isinstance(each, SignerFloor) and _is_of(each, chain_id, public_key)]
+    """The floor of this key in a log, and what it promised above it, by ascending view.
+
+    What else a log may hold, of another key or chain, is no promise of this one.
+    """
+    bound = (chain_id, public_key)
+    own = [each for each in records if isinstance(each, SignerFloor) and _is_of(each, *bound)]
     floor = max(((Epoch(each.epoch), View(each.view)) for each in own), default=(Epoch(0), View(0)))
     votes = {
         (place_of(each.signed.vote), each.signed.vote.kind.value): each.signed
         for each in records
-        if isinstance(each, OwnVote) and place_of(each.signed.vote) > floor
+        if isinstance(each, OwnVote) and place_of(each.signed.vote) > floor and _is_vote_of(each, *bound)
     }
     proposals = {
         place_of(each.signed.proposal): each.signed
         for each in records
-        if isinstance(each, OwnProposal) and place_of(each.signed.proposal) > floor
+        if isinstance(each, OwnProposal)
+        and place_of(each.signed.proposal) > floor
+        and _is_proposal_of(each, *bound)
     }
     return SigningHistory(
         FORMAT,
@@ -212,6 +218,17 @@ def _contradiction(place: Place) -> LedgerError:
         f"epoch {place[0]}, view {place[1]}: this key made two promises that no signer makes both; "
         "it has signed in two places",
     )
+
+
+def _is_vote_of(record: OwnVote, chain_id: ChainId, public_key: PublicKey) -> bool:
+    vote, signature = record.signed.vote, Signature(record.signed.signature)
+    return vote.chain_id == chain_id and is_vote_signature(public_key, encode(vote), signature)
+
+
+def _is_proposal_of(record: OwnProposal, chain_id: ChainId, public_key: PublicKey) -> bool:
+    proposal, signature = record.signed.proposal, record.signed.signature
+    is_here = proposal.chain_id == chain_id
+    return is_here and is_signature(public_key, Tag.PROPOSAL, encode(proposal), signature)
 
 
 def _is_of(floor: SignerFloor, chain_id: ChainId, public_key: PublicKey) -> bool:

@@ -23,9 +23,9 @@ from typing import Final
 
 from ledger.codec import encode
 from ledger.consensus.records import OwnProposal, OwnVote, Record, SignerFloor
-from ledger.crypto import KeyPair
+from ledger.crypto import KeyPair, Tag, is_signature
 from ledger.errors import LedgerError
-from ledger.types import BlockId, ChainId, Epoch, PublicKey, View
+from ledger.types import BlockId, ChainId, Epoch, PublicKey, Signature, View
 from ledger.validators import ValidatorSet, leader
 from ledger.vote import (
     Certificate,
@@ -179,17 +179,14 @@ class Signer:
             match record:
                 case SignerFloor():
                     floors.append(record)
-                case OwnVote(signed=vote):
+                case OwnVote(signed=vote) if self._has_signed_vote(vote):
                     self._remember_vote(vote)
-                case OwnProposal(signed=proposal):
+                case OwnProposal(signed=proposal) if self._has_signed_proposal(proposal):
                     self._remember_proposal(proposal)
                 case _:
-                    pass
-        own = [
-            each for each in floors if (each.chain_id, each.public_key) == (self._chain_id, self.public_key)
-        ]
-        if len(own) < len(floors) or not own:
-            self._promises.clear()  # another key's, or nobody's: no memory of this one
+                    pass  # the machine's, or of another key or chain: no promise of this one
+        bound = (self._chain_id, self.public_key)
+        own = [each for each in floors if (each.chain_id, each.public_key) == bound]
         for floor in own:
             self._floor = max(self._floor, (Epoch(floor.epoch), View(floor.view)))
         self.quarantine_reason = self._distrust(floors[-1] if floors else None, store)
@@ -293,6 +290,18 @@ class Signer:
             promises.votes()
             for place, promises in self._promises.items()
             if place[0] == self._epoch and place > self._floor
+        )
+
+    def _has_signed_vote(self, signed: SignedVote) -> bool:
+        is_here = signed.vote.chain_id == self._chain_id
+        return is_here and is_vote_signature(
+            self.public_key, encode(signed.vote), Signature(signed.signature)
+        )
+
+    def _has_signed_proposal(self, signed: SignedProposal) -> bool:
+        is_here = signed.proposal.chain_id == self._chain_id
+        return is_here and is_signature(
+            self.public_key, Tag.PROPOSAL, encode(signed.proposal), signed.signature
         )
 
     def _remember_vote(self, signed: SignedVote) -> None:

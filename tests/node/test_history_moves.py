@@ -226,7 +226,10 @@ def test_the_log_of_another_key_gives_nothing_to_the_history(tmp_path: Path, old
     """H5: into a home with a foreign log: only the file's promises are left."""
     export_history(old, GENESIS, file)
     new = new_home(tmp_path / "new", signs=False)
-    append(new, SignerFloor(CHAIN, key_pair(b"x" * 32).public, b"g" * 16, 7, 900), vote(5, VoteKind.FINALIZE))
+    stranger = key_pair(b"x" * 32)
+    content = Vote(CHAIN, 0, 5, VoteKind.FINALIZE, b"a" * 32)
+    theirs = OwnVote(SignedVote(content, 1, sign_vote(stranger, content)))
+    append(new, SignerFloor(CHAIN, stranger.public, b"g" * 16, 7, 900), theirs)
     assert import_history(new, GENESIS, file).reason == ""
     assert started(new).floor == (0, 4)
 

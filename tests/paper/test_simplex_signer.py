@@ -240,6 +240,28 @@ def test_the_log_of_another_node_or_chain_teaches_nothing(foreign: str) -> None:
     assert SignerState(True, "") in unsigned_certificates(subject, 7)
 
 
+def test_promises_made_after_a_foreign_log_are_kept() -> None:
+    """Q3: a released signer goes on in the log that it found; what it promises there binds later starts."""
+    other = wary(me=LEADERS[5])
+    other.hear_proposal(1, block_on(BASE))
+    foreign = log_of(other)
+    subject = wary(foreign)
+    for peer in subject.others:
+        subject.hear(StatusMessage(0, 5, 0, 4), peer)
+    header = block_on(BASE)
+    subject.headers[block_id(header)] = header
+    subject.hear_certificates(subject.certificate(NULLIFY, 4), subject.certificate(FINALIZE, 6, header))
+    unsigned_certificates(subject, 7)
+    assert subject.signer is not None
+    assert subject.signer.may_sign
+    subject.pending()
+    made = subject.wait(60_000)
+    assert votes_in(made)
+    again = wary([*foreign, *records_in(subject.effects)])
+    assert again.signer is not None
+    assert again.signer.votes() == subject.signer.votes() != ()
+
+
 def of_another_chain(record: Record) -> Record:
     data = encode_record(record)
     return decode_record(data.replace(CHAIN, b"d" * 32))
