@@ -124,7 +124,8 @@ class WholeLaboratory:
         before = self._highest
         await self._pass(QUIET_SECONDS, lambda: False)
         limit = QUIET_BLOCKS_FAR_MAX if self._plan.distance == "far" else QUIET_BLOCKS_MAX
-        if self._highest > before + limit:
+        # A liar that was kept away comes back with what its own clients handed in.
+        if self._plan.liar is None and self._highest > before + limit:
             self.judge.violated("quiet", f"{self._highest - before} blocks with nothing to say")
         await self._settle()
         await self._justify()
@@ -142,7 +143,7 @@ class WholeLaboratory:
         """After the last fault every site commits so many more heights, and signs again, in bounded time."""
         goal, began_ms = self._highest + PROGRESS_HEIGHTS, self._loop.now_ms
         is_there = await self._pass(
-            PROGRESS_SECONDS, lambda: all(_takes_part(site) and site.height >= goal for site in self._sites)
+            PROGRESS_SECONDS, lambda: all(_takes_part(site) and site.height >= goal for site in self._honest)
         )
         self._recovery_ms = self._loop.now_ms - began_ms
         if not is_there:
@@ -173,14 +174,19 @@ class WholeLaboratory:
                     self.judge.violated("memory", f"{site.member.name} holds {site.node.held()}")
 
     @property
+    def _honest(self) -> list[SimulatedSite]:
+        """Who has to come along: a liar may be kept away by its peers for as long as it lies."""
+        return [site for site in self._sites if site.lie is None]
+
+    @property
     def _highest(self) -> int:
         return max(site.height for site in self._sites)
 
     def _is_settled(self) -> bool:
-        nodes = [site.node for site in self._sites if site.is_up and site.node is not None]
+        nodes = [site.node for site in self._honest if site.is_up and site.node is not None]
         heads = {node.site.head() for node in nodes}
         return (
-            len(nodes) == len(self._sites)
+            len(nodes) == len(self._honest)
             and len(heads) == 1
             and not any(node.site.status().pending_transactions for node in nodes)
         )
@@ -195,13 +201,13 @@ class WholeLaboratory:
 
     def _judge_end(self) -> None:
         """All the same everywhere, nothing lost, and genesis leads to the same state."""
-        for site in self._sites:
+        for site in self._honest:
             assert site.node is not None
             self.judge.judge_history(site)
-        states = [site.contents.state for site in self._sites]
+        states = [site.contents.state for site in self._honest]
         if any(state != states[0] for state in states):
             self.judge.violated("roots", "the state databases differ")
-        self._judge_again(self._sites[0])
+        self._judge_again(self._honest[0])
 
     def _judge_again(self, site: SimulatedSite) -> None:
         """A node that has the blocks and no state runs them again, to the same state."""
