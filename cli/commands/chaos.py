@@ -57,7 +57,9 @@ def list_scenarios(choices: Choices) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Keep the networks in this folder, whatever becomes of them.",
 )
-@click.option("--inside", is_flag=True, hidden=True)
+@click.option(
+    "--inside", is_flag=True, hidden=True, help="Namespaces are made: what the command tells itself."
+)
 @click.pass_obj
 def run(
     choices: Choices,
