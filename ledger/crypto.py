@@ -39,6 +39,8 @@ class Tag(Enum):
     HANDSHAKE = b"farmgate/handshake/1"
     KEY_POSSESSION = b"farmgate/key-possession/1"
     SIGNING_HISTORY = b"farmgate/signing-history/1"
+    RECOVERY_REPORT = b"farmgate/recovery-report/1"
+    RECOVERY = b"farmgate/recovery/1"
 
 
 class KeyPair(NamedTuple):

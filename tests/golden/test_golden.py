@@ -53,7 +53,7 @@ KINDS: dict[str, type[msgspec.Struct]] = {
 # Written out: a tag that changes makes every old signature void.
 TAGS = """
 certificate event event-identity evidence genesis handshake header key-possession leaders
-parameters proposal signing-history transaction validators vote
+parameters proposal recovery recovery-report signing-history transaction validators vote
 """.split()
 
 
