@@ -24,12 +24,13 @@ def test_no_seed_breaks_a_rule_and_all_go_on(scenario: str) -> None:
     """Whole nodes agree, lose nothing that a client was told, and go on after every fault."""
     reports = list(run_campaign(SEEDS, (4,), scenario))
     assert [(report.seed, report.violations) for report in reports if not report.is_green] == []
-    assert all(min(report.heights) >= 5 for report in reports)
+    # Liars may be kept away by the others for as long as they lie: so many of the lowest need not come along.
+    assert all(sorted(report.heights)[len(report.adversaries)] >= 5 for report in reports)
 
 
 def test_the_faults_of_a_campaign_are_many() -> None:
     """A short campaign has deaths, bad disks, wrong data, wrong clocks and broken links."""
-    reports = list(run_campaign(range(1101, 1116), (4,), "whole"))
+    reports = list(run_campaign(range(1101, 1126), (4,), "whole"))
     assert [(report.seed, report.violations) for report in reports if not report.is_green] == []
     faults = summary_of(reports)["faults"]
     assert {"killed", "power cut", "clock", "cut", "loss", "reset", "slow disk"} <= set(faults)
