@@ -30,16 +30,17 @@ class Forker(Adversary):
         self._fork()
 
     def _below(self) -> tuple[BlockId, View] | None:
-        """The parent of the block just notarized, or of the final one if that was faster; with its view."""
+        """The parent of the block just notarized, or of the final one if that was faster; with its view. In
+        the first view of an epoch that is the parent of the block that the epoch stands on."""
         state = self.hands.state()
         passed_over = state.rounds.get(View(state.view - 1))
         if passed_over is not None and passed_over.proposal is not None:
             header, proposal = passed_over.proposal.header, passed_over.proposal.signed.proposal
             return BlockId(header.parent_id), View(proposal.parent_view)
         final = self.hands.chain().body(state.certificates.final_id)
-        if final is None or state.certificates.final_view == 0:
+        if final is None:
             return None
-        return BlockId(final.header.parent_id), View(state.certificates.final_view - 1)
+        return BlockId(final.header.parent_id), View(max(0, state.certificates.final_view - 1))
 
     def _fork(self) -> None:
         hands, state = self.hands, self.hands.state()

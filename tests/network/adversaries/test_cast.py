@@ -40,3 +40,10 @@ def test_several_lies_are_told_in_one_run() -> None:
     assert report.is_green, report.violations
     assert set(report.lies) == set(report.adversaries)
     assert min(report.lies.values()) > 0
+
+
+def test_a_forker_forks_beneath_the_base_of_an_epoch_too() -> None:
+    """Where epochs are three blocks and it leads none but the first view of each, it still has its say."""
+    report = run_seed(7, 7, "forker")
+    assert report.is_green, report.violations
+    assert report.lies["forker"] > 0
