@@ -65,6 +65,7 @@ from ledger.vote import Certificate
 from node.bodies import Bodies
 from node.clock import Clock
 from node.consensus_log import ConsensusLog
+from node.diagnosis import Looked, look
 from node.epochs import epoch_in_force, what_ended
 from node.executor import Executor, Superseded
 from node.logging import log, logger
@@ -151,6 +152,7 @@ class Driver:
         self._checking: dict[BlockId, None] = {}
         self._pending: bool | None = None
         self._found_nothing = False
+        self._refused = ""  # why the last invalid block was: what a node that halts can say
         self._allowed = asyncio.Event()
         self._allowed.set()
         self._signer = signer
@@ -163,6 +165,17 @@ class Driver:
     def quarantine_reason(self) -> str:
         """Why this validator does not sign though it has a key; empty where it does, or has none."""
         return "" if self._signer is None else self._signer.quarantine_reason
+
+    @property
+    def not_signing(self) -> str:
+        """Why this validator with a key signs nothing now, listening after a start too; or empty."""
+        if self._signer is None:
+            return ""
+        return self._signer.quarantine_reason or ("signer.listening" if self._signer.is_listening else "")
+
+    def looked(self) -> Looked | None:
+        """What consensus tells of the view in force; nothing before it runs."""
+        return None if self._consensus is None else look(self._consensus.state)
 
     @property
     def is_voting(self) -> bool:
@@ -337,7 +350,8 @@ class Driver:
                 if certificate is not None:
                     self._outlet.send(effect.peer, CertificatesMessage((certificate,)))
             case Halt():
-                raise NodeHalted(effect.code, effect.message)
+                found = f"; {self._refused}" if effect.code == "consensus.diverged" and self._refused else ""
+                raise NodeHalted(effect.code, effect.message + found)
             case Persist() | Commit() | DropRecords() | EpochEnded():
                 raise AssertionError("performed in order by _perform")
             case _:
@@ -408,7 +422,7 @@ class Driver:
                 verdict = Verdict.VALID
         except LedgerError as refusal:
             log(LOG, logging.WARNING, "block invalid", block_id=identifier.hex(), reason=str(refusal))
-            verdict = Verdict.INVALID
+            verdict, self._refused = Verdict.INVALID, str(refusal)
         except Superseded:
             log(LOG, logging.INFO, "block superseded", block_id=identifier.hex())
         except TimeoutError:

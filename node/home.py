@@ -8,6 +8,7 @@ data/           everything that the node writes while it runs; held by one proce
     blocks/  state/     LevelDB (`node.store.stores`)
     consensus/          the consensus log (`node.store.journal`)
     signer/             empty: its inode number tells this home from a copy (`node.founding`)
+    halted              why the node stopped itself the last time it ran; gone when it starts
     blocks.lost         while lost blocks are fetched again (`node.lost_blocks`)
     *.damaged-N         what a repair or a start has put something new in the place of
     node.lock           held, as long as the process lives, by whoever has `data/` open
@@ -74,6 +75,11 @@ class Home:
     def signer(self) -> Path:
         """The folder that no copy of the home shares with it."""
         return self.data / "signer"
+
+    @property
+    def halted(self) -> Path:
+        """The last words of a node that stopped itself."""
+        return self.data / "halted"
 
     @property
     def lock(self) -> Path:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +47,7 @@ from node.p2p.tls import Members
 from node.p2p.websocket import WebSocketTransport
 from node.pace import Slices
 from node.settings import Config, parse_address
-from node.store.disk import LocalDisk
+from node.store.disk import LocalDisk, replace_file
 from node.store.failure import EXIT_STORE_FAILED, StoreError, StoreFailed, StoreMismatch
 from node.store.journal import Journal
 from node.store.offload import DiskThread
@@ -78,9 +79,17 @@ def run_node(home: Path, overrides: Mapping[str, Any]) -> int:
         return FAILED_EXIT if isinstance(problem, StoreMismatch) else EXIT_STORE_FAILED
     except (LedgerError, NodeHalted, OSError) as problem:
         is_twin = isinstance(problem, NodeHalted) and problem.code == SECOND_HOLDER
+        if isinstance(problem, NodeHalted):
+            _leave_word(Home(home), f"{problem}{_TWO_HOMES if is_twin else ''}")
         sys.stderr.write(f"ledger-node: {problem}{_TWO_HOMES if is_twin else ''}\n")
         return KEY_IN_USE_EXIT if is_twin else FAILED_EXIT
     return 0
+
+
+def _leave_word(home: Home, why: str) -> None:
+    """Tell who looks at the stopped node why it stopped; that it stopped matters more."""
+    with suppress(OSError):
+        replace_file(LocalDisk(), home.halted, f"{why}\n".encode())
 
 
 def _next_step(problem: StoreError, home: Path) -> str:
@@ -96,6 +105,7 @@ async def _run(home: Home, overrides: Mapping[str, Any]) -> None:
     genesis = read_genesis(home.genesis)
     failpoints.arm(os.environ.get(failpoints.VARIABLE, ""), is_test_network=genesis.is_test_network)
     with HomeLock(home):
+        home.halted.unlink(missing_ok=True)
         node = NodeProcess(home, config, genesis)
         try:
             await node.run()

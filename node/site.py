@@ -17,6 +17,7 @@ from ledger.state import StateView
 from ledger.transaction import decode_transaction
 from ledger.types import BlockId, ChainId, Epoch, Height, PublicKey, TxId
 from ledger.validators import ValidatorSet
+from node.diagnosis import Outlook, Voter, standing_of, why
 from node.exchange import Exchange
 from node.executor import Executor, Submission
 from node.home import SpaceVerdict
@@ -242,26 +243,32 @@ class Site:
 
     def _reason(self, peers: Sequence[PeerStatus]) -> str:
         """One sentence where the chain cannot advance as seen from here, else nothing."""
-        if self.space is SpaceVerdict.STOP_VOTING:
-            return "this node does not vote: its disk is nearly full"
-        if self._exchange.catch_up is not None and self._exchange.catch_up.regaining is not None:
-            lost = self._exchange.catch_up.regaining
-            return f"this node does not take part yet: blocks up to height {lost} were lost, it fetches them"
-        if self._exchange.driver.quarantine_reason:
-            return f"this node does not vote yet: {self._exchange.driver.quarantine_reason}"
+        tip, driver, regaining = self._executor.committed, self._exchange.driver, None
+        if self._exchange.catch_up is not None:
+            regaining = self._exchange.catch_up.regaining
         alone = self._exchange.network.problem()
-        if alone is not None and alone.code == "peer.refused":
-            return alone.message  # whatever else is missing follows from that
-        validators = self._executor.committed.validators
+        looked = driver.looked()
         here = {peer.name for peer in peers if peer.connected} | {self.name}
-        missing = [each for each in validators.validators if each.node not in here]
-        stake = validators.total_stake - sum(each.stake for each in missing)
-        if validators.is_quorum(stake):
-            return ""
-        names = ", ".join(each.node for each in missing)
-        return (
-            f"no block can become final: connected to {stake} of {validators.total_stake} units of stake, "
-            f"more than two thirds are needed; missing: {names}"
+        voters = tuple(
+            Voter(each.node, each.stake, each.node in here, looked is not None and index in looked.voted)
+            for index, each in enumerate(tip.validators.validators)
+        )
+        is_validator = self._own.role is NodeRole.VALIDATOR
+        has_vote = any(each.name == self.name for each in voters)
+        return why(
+            Outlook(
+                is_disk_full=self.space is SpaceVerdict.STOP_VOTING,
+                regaining=regaining,
+                refused=alone.message if alone is not None and alone.code == "peer.refused" else "",
+                not_signing=driver.not_signing if is_validator else "",
+                standing="" if has_vote or not is_validator else standing_of(tip.world, self.name),
+                voters=voters,
+                quorum=tip.validators.quorum_stake,
+                total=tip.validators.total_stake,
+                leader=tip.validators.validators[driver.leader].node if driver.leader >= 0 else "",
+                looked=looked if driver.epoch == tip.epoch.epoch else None,
+                hears_votes=is_validator,
+            )
         )
 
 

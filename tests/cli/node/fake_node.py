@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -48,12 +48,13 @@ def away(problem: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def answering(said: dict[str, Any]) -> Iterator[str]:
-    """Serve /v1/status; the address."""
+def answering(said: dict[str, Any] | Callable[[], dict[str, Any]]) -> Iterator[str]:
+    """Serve /v1/status, the same each time or what `said` then gives; the address."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(said if self.path == "/v1/status" else {}).encode()
+            status = said() if callable(said) else said
+            body = json.dumps(status if self.path == "/v1/status" else {}).encode()
             self.send_response(200 if self.path == "/v1/status" else 404)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

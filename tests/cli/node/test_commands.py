@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import socketserver
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.exit_code import ExitCode
+from ledger.genesis import chain_id
 from node.api.tokens import Scope, TokenKeeper
 from node.failpoints import FailPoint
 from node.founding import found_data
+from node.genesis_file import read_genesis
 from node.home import Home, HomeLock
 from node.keys import KeyName, read_key
 from tests.cli.node.command import LedgerNode, files_in
@@ -118,16 +123,96 @@ def test_doctor_asks_the_node(
     ledger_node: LedgerNode, home: Path, changes: dict[str, Any], words: str
 ) -> None:
     """Each thing that keeps the chain from advancing here has its sentence, and the exit code is 1."""
-    with answering(status_of(**changes)) as address:
+    with answering(status_of(chain_id=chain_of(home), **changes)) as address:
         at(home, address)
         assert words in sentence(ledger_node, home)
 
 
-def test_doctor_finds_nothing(ledger_node: LedgerNode, home: Path) -> None:
-    """A sound home whose node answers and is connected: 0."""
+def chain_of(home: Path) -> str:
+    return chain_id(read_genesis(Home(home).genesis)).hex()
+
+
+def test_doctor_finds_an_idle_chain_well(ledger_node: LedgerNode, home: Path) -> None:
+    """A sound home whose node answers and is connected, and nothing to do: 0, and why it rests."""
+    with answering(status_of(chain_id=chain_of(home))) as address:
+        at(home, address)
+        said = sentence(ledger_node, home, code=0)
+    assert "nothing is wrong: no transaction waits, so the chain rests" in said
+
+
+def test_doctor_tells_a_node_of_another_chain(ledger_node: LedgerNode, home: Path) -> None:
+    """Another network's node on the port that the settings name."""
     with answering(status_of()) as address:
         at(home, address)
-        assert "nothing is wrong" in sentence(ledger_node, home, code=0)
+        assert f"a node of another chain answers at {address}" in sentence(ledger_node, home)
+
+
+@pytest.mark.parametrize("kind", ["page", "noise"])
+def test_doctor_tells_what_is_no_node(ledger_node: LedgerNode, home: Path, kind: str) -> None:
+    """The port answers, by another program: whether it speaks HTTP or not, and whoever holds the home."""
+    with answering({"hello": "world"}) if kind == "page" else answering_noise() as address:
+        at(home, address)
+        assert f"something that is no node answers at {address}, and no process holds" in sentence(
+            ledger_node, home
+        )
+
+
+@contextmanager
+def answering_noise() -> Iterator[str]:
+    """A port that takes connections and says nothing that a browser would understand."""
+
+    class Noise(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"220 mail.example ready\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Noise) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_doctor_repeats_the_last_words_of_a_node_that_stopped_itself(
+    ledger_node: LedgerNode, home: Path
+) -> None:
+    """What it said when it disagreed with a quorum is there when it ended; else it does not run."""
+    Home(home).halted.write_text("consensus.diverged: block ab is final and invalid here; block.wrong_root\n")
+    assert "the node stopped itself: consensus.diverged: block ab" in sentence(ledger_node, home)
+    Home(home).halted.unlink()
+    assert "does not run" in sentence(ledger_node, home)
+
+
+def growing(home: Path, **changes: Any) -> Callable[[], dict[str, Any]]:
+    """A node whose height grows by six from one answer to the next."""
+    answers = iter(range(7, 10_000, 6))
+    return lambda: status_of(chain_id=chain_of(home), height=next(answers), **changes)
+
+
+def test_doctor_tells_how_far_a_node_is_behind(ledger_node: LedgerNode, home: Path) -> None:
+    """Behind and catching up is no fault: how many blocks are left, how fast they come, how long it takes."""
+    with answering(growing(home, lag_blocks=120)) as address:
+        at(home, address)
+        said = sentence(ledger_node, home, code=0)
+    assert "behind and catching up: 120 blocks are left, at 2 a second that takes 60 s" in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"lag_blocks": 9}, "9 final blocks are known of and do not arrive"),
+        ({"pending_transactions": 3}, "transactions wait and no block became final"),
+    ],
+)
+def test_doctor_watches_a_chain_that_should_move(
+    ledger_node: LedgerNode, home: Path, changes: dict[str, Any], words: str
+) -> None:
+    """Something is to be done, or known of, and the height stays as it is: that is wrong."""
+    with answering(status_of(chain_id=chain_of(home), **changes)) as address:
+        at(home, address)
+        assert words in sentence(ledger_node, home)
 
 
 def test_doctor_looks_at_the_home(ledger_node: LedgerNode, home: Path) -> None:
@@ -152,7 +237,7 @@ def test_doctor_sees_a_full_disk(ledger_node: LedgerNode, home: Path) -> None:
     """Free space below the limits is why the node does not vote."""
     file = home / "node.toml"
     file.write_text(file.read_text() + f"vote_bytes_min = {1 << 50}\n")
-    with answering(status_of()) as address:
+    with answering(status_of(chain_id=chain_of(home))) as address:
         at(home, address)
         assert "disk is nearly full" in sentence(ledger_node, home)
 
