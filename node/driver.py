@@ -152,6 +152,7 @@ class Driver:
         self._checking: dict[BlockId, None] = {}
         self._pending: bool | None = None
         self._found_nothing = False
+        self._has_double = False
         self._refused = ""  # why the last invalid block was: what a node that halts can say
         self._allowed = asyncio.Event()
         self._allowed.set()
@@ -203,6 +204,14 @@ class Driver:
     def resume(self) -> None:
         """Take part again."""
         self._allowed.set()
+
+    def doubled(self) -> None:
+        """Another process is connected with this node's key. Who is in quarantine makes way, and never signs
+        beside it; who signs goes on, until it sees the other sign (Q9)."""
+        if self._signer is not None and self._signer.is_restored and self._signer.is_quarantined:
+            self._has_double = True
+            self._allowed.set()
+            self._ready.set()
 
     # --- what comes in ------------------------------------------------------
 
@@ -257,6 +266,10 @@ class Driver:
                 while True:
                     await self._ready.wait()
                     await self._allowed.wait()
+                    if self._has_double:
+                        raise NodeHalted(
+                            "signer.second_holder", "another process is connected with this node's key"
+                        )
                     await self._perform(self._turn())
             finally:
                 if self._timer is not None:

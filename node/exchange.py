@@ -18,7 +18,7 @@ from ledger.consensus import messages as consensus
 from ledger.consensus.events import FIRST_OBSERVER, Peer
 from ledger.errors import LedgerError
 from ledger.evidence import Evidence, decode_evidence, encode_evidence
-from ledger.members import Node
+from ledger.members import Node, nodes_in_force
 from ledger.merkle.log import leaf_hash
 from ledger.types import HASH_BYTES, BlockId, Epoch, Hash, Height, PublicKey, TxId, View
 from ledger.validators import ValidatorSet
@@ -129,6 +129,7 @@ class Exchange:
             offload,
             self.tell_evidence,
         )
+        self._doubled: dict[PublicKey, None] = {}  # members that talk to another process with this node's key
         self._network: Network | None = None
         self._driver: Driver | None = None
         self.catch_up: CatchUp | None = None
@@ -305,6 +306,16 @@ class Exchange:
         """A peer has gone."""
         self.gossip.disconnected(peer.peer_id)
         self._incoming.disconnected(peer.peer_id)
+
+    def on_double(self, peer_id: PublicKey) -> None:
+        """A peer talks to another process with this node's key. One may lie; more than a third of the stake
+        does not."""
+        self._doubled[peer_id] = None
+        nodes = {node.public_key: node.name for node in nodes_in_force(self._executor.committed.world)}
+        names = {nodes.get(key) for key in self._doubled}
+        validators = self._executor.committed.validators
+        if validators.is_blocking(sum(each.stake for each in validators.validators if each.node in names)):
+            self.driver.doubled()
 
     def on_message(self, peer_id: PublicKey, message: Message) -> None:
         """Sort a message to who deals with it."""

@@ -84,7 +84,8 @@ class _Ended(Exception):
 class Connection:
     """A peer that has shown who it is. `on_message` must not block.
 
-    `is_malformed` tells, after the end, that the peer sent what no correct node sends.
+    `is_malformed` tells, after the end, that the peer sent what no correct node sends; `was_told` that it was
+    the peer that ended it, with a reason.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Connection:
         self.remote = channel.remote
         self.lanes = Lanes()
         self.is_malformed = False
+        self.was_told = False
         self._channel = channel
         self._counters = counters
         self._on_message = on_message
@@ -179,6 +181,7 @@ class Connection:
                 raise _Ended(refusal.code) from None
             self._counters.messages_in[kind_of(message)] += 1
             if isinstance(message, Goodbye):
+                self.was_told = True
                 raise _Ended(known_code(message.code))
             self._on_message(self.peer_id, message)
 

@@ -3,7 +3,7 @@
 Every known member is dialled, and dials; of two connections with one peer the one that the smaller key
 dialled survives. What is lost on the way is repeated by whoever needs it: nothing is delivered for certain.
 
-Source: docs/spec/p2p.md, rules N1-N7.
+Source: docs/spec/p2p.md, rules N1-N8.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -43,6 +44,9 @@ class Events(Protocol):
 
     def on_disconnected(self, peer: PeerInfo, code: str) -> None:
         """A peer has gone, and why."""
+
+    def on_double(self, peer_id: PublicKey) -> None:
+        """A peer has taken another connection with this node's key for ours, and it is none of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class Network:
         self._nodes: dict[bytes, Node] = {}
         self._connections: dict[bytes, Connection] = {}
         self._greeting: set[bytes] = set()  # peers with whom a dial of ours is in the handshake
+        self._answering: Counter[bytes] = Counter()  # handshakes that others began, by their certificate
         self._gone: dict[bytes, asyncio.Event] = {}  # set while there is no connection with a peer
         self._conduct = Conduct(self._is_validator, self._validators)
         own_key = local.identity.public_key
@@ -217,9 +222,13 @@ class Network:
 
     async def _answer(self, channel: Channel) -> None:
         """Serve a channel that another node has opened."""
+        self._answering[channel.certificate] += 1
         try:
-            node = await self._shake_hands(channel, False, None)
-            connection = self._admit(channel, node, is_dialled=False)
+            try:
+                node = await self._shake_hands(channel, False, None)
+                connection = self._admit(channel, node, is_dialled=False)
+            finally:
+                self._answering -= Counter((channel.certificate,))
         except (LedgerError, ChannelClosed) as failure:
             self.counters.refused[failure.code] += 1
             LOG.info("refused remote=%s code=%s reason=%s", channel.remote, failure.code, failure)
@@ -304,6 +313,14 @@ class Network:
             code = await connection.run()
         finally:
             self._forget(connection, code)
+        if connection.was_told and code == "peer.duplicate" and self._is_none_of_ours(connection.node):
+            LOG.warning("another process has this node's key, told by=%s", connection.node.name)
+            self._events.on_double(connection.peer_id)
+
+    def _is_none_of_ours(self, node: Node) -> bool:
+        """Whether no other connection with a peer is up or coming: one of ours began before the old ended."""
+        is_coming = node.public_key in self._greeting or self._answering[node.certificate]
+        return node.public_key not in self._connections and not is_coming
 
     def _forget(self, connection: Connection, code: str) -> None:
         """Take a connection off the list, once."""

@@ -180,26 +180,52 @@ def beside(cluster: Cluster, copy: Path) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def test_a_copy_that_runs_beside_the_original(cluster: Cluster, tmp_path: Path) -> None:
-    """The copy is in quarantine, sees the original sign, and ends with 78; its record is given up."""
-    stop(cluster)
+def by_key(cluster: Cluster) -> list[int]:
+    """The nodes by ascending key: of two connections that cross, the smaller key's survives (N1)."""
+    keys = {peer["name"]: peer["public_key"] for node in (0, 1) for peer in cluster.status(node)["peers"]}
+    return sorted(range(4), key=lambda index: keys[f"node-{index}"])
+
+
+def test_a_copy_that_takes_the_originals_place(cluster: Cluster, tmp_path: Path) -> None:
+    """The node with the smallest key: peers take the copy's connections for its own. The copy, in quarantine,
+    notices the original by its signatures or by its connections, and ends with 78."""
+    victim = by_key(cluster)[0]
+    stop(cluster, f"node-{victim}")
     copy = tmp_path / "copy"
-    shutil.copytree(home(cluster).root, copy)
-    start(cluster)
-    until(lambda: is_voting(cluster), 20)
+    original = Path(cluster.testnet.file().nodes[victim].home)
+    shutil.copytree(original, copy)
+    start(cluster, f"node-{victim}")
+    until(lambda: cluster.status(victim)["is_voting"], 20)
+    witness = (victim + 1) % 4
     with beside(cluster, copy) as process:
         end = time.monotonic() + EXIT_SECONDS
         while process.poll() is None and time.monotonic() < end:
-            finalize(cluster, count=1)
+            finalize(cluster, witness, count=1)
         assert process.poll() == 78, (tmp_path / "copy.log").read_text()[-2_000:]
     said = (tmp_path / "copy.log").read_text()
-    assert "another process signs with this validator's key" in said
-    assert "history reset" in said
-    exported = ledger_node("history", "export", tmp_path / "h.json", "--home", copy)
-    assert "history.doubtful" in exported.stderr
-    finalize(cluster)
-    until(lambda: is_voting(cluster), 20)
-    cluster.wait_equal(range(4))
+    assert "signer.second_holder" in said
+    assert "is_signing=true" not in said, "it never signed"
+    finalize(cluster, witness)
+    until(lambda: cluster.status(victim)["is_voting"], 30)
+    cluster.wait_equal(range(4), 60)
+
+
+def test_a_copy_that_peers_refuse(cluster: Cluster, tmp_path: Path) -> None:
+    """The node with the largest key: peers hold to the original. The copy hears little, and never signs."""
+    victim = by_key(cluster)[-1]
+    stop(cluster, f"node-{victim}")
+    copy = tmp_path / "copy"
+    shutil.copytree(Path(cluster.testnet.file().nodes[victim].home), copy)
+    start(cluster, f"node-{victim}")
+    until(lambda: cluster.status(victim)["is_voting"], 20)
+    with beside(cluster, copy) as process:
+        end = time.monotonic() + 20
+        while process.poll() is None and time.monotonic() < end:
+            finalize(cluster, (victim + 1) % 4, count=1)
+        assert process.poll() in (None, 78)
+    assert "is_signing=true" not in (tmp_path / "copy.log").read_text()
+    assert cluster.status(victim)["is_voting"]
+    cluster.wait_equal(range(4), 60)
 
 
 def test_a_validator_moves_to_a_new_home(cluster: Cluster, tmp_path: Path) -> None:

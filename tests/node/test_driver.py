@@ -786,6 +786,28 @@ async def test_a_halt_stops_the_node_with_its_code() -> None:
     assert site.done == [(ANNA, status(1))]
 
 
+@pytest.mark.parametrize("is_trusted", [False, True])
+async def test_of_two_processes_with_one_key_the_quarantined_one_makes_way(is_trusted: bool) -> None:
+    """N8: it stops before it could sign beside the other, paused or not; who signs goes on."""
+    site = Site()
+    assert site.signer is not None
+    site.driver.doubled()  # before the record was read nothing is known
+    records = site.log.records if is_trusted else ()
+    site.signer.restore(records, (Epoch(0), View(0)))
+    if is_trusted:
+        async with site.running():
+            site.driver.doubled()
+            await site.does(Send(ANNA, status(1)))
+        assert site.done[-1] == (ANNA, status(1))
+        return
+    site.driver.pause()
+    site.driver.doubled()
+    failure = await site.fails(Send(ANNA, status(1)))
+    assert isinstance(failure, NodeHalted)
+    assert failure.code == "signer.second_holder"
+    assert (ANNA, status(1)) not in site.done
+
+
 async def test_a_bug_in_what_runs_beside_the_loop_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """No exception of ours is lost in a task that nobody looks at."""
     site = Site()

@@ -20,7 +20,7 @@ from ledger.codec import encode
 from ledger.consensus import messages as consensus
 from ledger.consensus.events import Peer
 from ledger.crypto import Tag
-from ledger.members import Node, NodeRole
+from ledger.members import Node, NodeRole, nodes_in_force
 from ledger.merkle.log import leaf_hash
 from ledger.transaction import SignedBody, Transaction
 from ledger.transition import Execution
@@ -86,6 +86,10 @@ class Machine:
 
     def __init__(self) -> None:
         self.heard: list[tuple[PublicKey, consensus.Message]] = []
+        self.doubles = 0
+
+    def doubled(self) -> None:
+        self.doubles += 1
 
     def receive(self, peer: PublicKey, message: consensus.Message) -> None:
         self.heard.append((peer, message))
@@ -436,3 +440,16 @@ async def test_a_missing_body_says_nothing_of_the_page_that_the_same_peer_owes()
     assert not waiting.done()
     member.hears(LEADER, NotFound(NO_PAGE))
     assert await waiting is None
+
+
+def test_a_double_is_believed_of_more_than_a_third_of_the_stake() -> None:
+    """N8: a peer without stake, or one that is no member, may lie about a second process; it says it in vain."""
+    member = Member(FOLLOWER)
+    world = member.room.executor.committed.world
+    (validator,) = [node for node in nodes_in_force(world) if node.name == "node-0"]
+    for liar in (MALLORY, PublicKey(b"?" * 32), *(PublicKey(n.public_key) for n in nodes_in_force(world))):
+        if liar != validator.public_key:
+            member.exchange.on_double(liar)
+    assert member.machine.doubles == 0
+    member.exchange.on_double(PublicKey(validator.public_key))
+    assert member.machine.doubles == 1

@@ -54,6 +54,7 @@ class Recorder:
         self.messages: list[tuple[PublicKey, Message]] = []
         self.connected: list[PeerInfo] = []
         self.disconnected: list[tuple[PeerInfo, str]] = []
+        self.doubles: list[PublicKey] = []
         self._changed = asyncio.Event()
 
     def on_message(self, peer_id: PublicKey, message: Message) -> None:
@@ -66,6 +67,10 @@ class Recorder:
 
     def on_disconnected(self, peer: PeerInfo, code: str) -> None:
         self.disconnected.append((peer, code))
+        self._changed.set()
+
+    def on_double(self, peer_id: PublicKey) -> None:
+        self.doubles.append(peer_id)
         self._changed.set()
 
     async def until(self, is_true: Callable[[], bool]) -> None:

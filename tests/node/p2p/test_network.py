@@ -515,6 +515,32 @@ async def test_a_newer_connection_of_one_peer_replaces_the_older() -> None:
         assert len(one.network.peers()) == 1
 
 
+async def test_two_processes_with_one_key_are_told_of_each_other() -> None:
+    """N8: each takes the peer's connection from the other, so each learns that there is another."""
+    members = (record(1), record(2))
+    async with TestNode(1, members) as one:
+        async with (
+            TestNode(2, members, [one.network.address]) as original,
+            TestNode(2, members, [one.network.address]) as copy,
+        ):
+            await original.events.until(lambda: original.events.doubles == [one.key])
+            await copy.events.until(lambda: one.key in copy.events.doubles)
+        assert one.events.doubles == []
+
+
+async def test_connections_that_cross_are_no_double() -> None:
+    """N8: who dials while it is dialled loses one of two connections, and both were its own."""
+    for _ in range(10):
+        bare = (record(1), record(2), record(3))
+        async with TestNode(1, bare) as one, TestNode(2, bare) as two, TestNode(3, bare) as three:
+            nodes = (one, two, three)
+            members = tuple(record(at + 1, (node.network.address,)) for at, node in enumerate(nodes))
+            for node in nodes:
+                node.network.allow(members)
+            await connect(*nodes)
+            assert [node.events.doubles for node in nodes] == [[], [], []]
+
+
 async def test_one_member_cannot_hold_many_connections() -> None:
     """Above CHANNELS_OF_PEER_MAX its further connections are refused."""
     members = (record(1), record(2))
