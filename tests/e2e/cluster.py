@@ -144,7 +144,8 @@ def running(
 ) -> Iterator[Cluster]:
     """A new network in a folder, stopped at the end."""
     testnet = Testnet(folder)
-    port = free_base_port(validators + observers, start=30_000 + os.getpid() % 20_000)
+    # Below the ports that outgoing connections get: a node that was stopped must find its own free again.
+    port = free_base_port(validators + observers, start=11_000 + os.getpid() % 9_000)
     plan = plan_network(folder, validators=validators, observers=observers, base_port=port)
     testnet.create(plan if parameters is None else replace(plan, parameters=parameters))
     testnet.start()

@@ -66,7 +66,7 @@ class Terminal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "net"
         self.home = folder / "person"
-        self.port = free_base_port(5, 40_000 + os.getpid() % 15_000)
+        self.port = free_base_port(5, 29_000 + os.getpid() % 3_000)
 
     def testnet(self, *words: str) -> Ended:
         return farmgate("testnet", *words, "--dir", str(self.folder), home=self.home)

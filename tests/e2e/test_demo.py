@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def port() -> str:
     """A base port of this test run's own."""
-    return str(free_base_port(4, 40_000 + os.getpid() % 15_000))
+    return str(free_base_port(4, 29_000 + os.getpid() % 3_000))
 
 
 def test_demo_once(tmp_path: Path, port: str) -> None:

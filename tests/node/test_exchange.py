@@ -443,7 +443,7 @@ async def test_a_missing_body_says_nothing_of_the_page_that_the_same_peer_owes()
 
 
 def test_a_double_is_believed_of_more_than_a_third_of_the_stake() -> None:
-    """N8: a peer without stake, or one that is no member, may lie about a second process; it says it in vain."""
+    """N8: a peer without stake, or one that is no member, may lie about a second process, but in vain."""
     member = Member(FOLLOWER)
     world = member.room.executor.committed.world
     (validator,) = [node for node in nodes_in_force(world) if node.name == "node-0"]
