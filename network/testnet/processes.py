@@ -43,7 +43,14 @@ class ProcessRecord(msgspec.Struct, frozen=True):
 
 class _Seen(NamedTuple):
     letter: str
+    threads: int
     started: int
+
+    @property
+    def has_ended(self) -> bool:
+        """The first thread of a killed process is a zombie before the others are gone, and they still hold
+        its ports and files."""
+        return self.letter in "Xx" or (self.letter == "Z" and self.threads <= 1)
 
 
 def start_process(
@@ -89,7 +96,7 @@ def state_of(record: ProcessRecord | None) -> ProcessState:
         return ProcessState.STOPPED
     _reap(record.pid)
     seen = _look(record.pid)
-    if seen is None or seen.started != record.started or seen.letter in "ZXx":
+    if seen is None or seen.started != record.started or seen.has_ended:
         return ProcessState.STOPPED
     return ProcessState.PAUSED if seen.letter in "Tt" else ProcessState.RUNNING
 
@@ -141,7 +148,7 @@ def _look(pid: int) -> _Seen | None:
     except OSError:
         return None
     fields = text.rpartition(")")[2].split()  # the name before it may hold anything
-    return _Seen(fields[0], int(fields[19]))
+    return _Seen(fields[0], int(fields[17]), int(fields[19]))
 
 
 def _boot_id() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from network.testnet.plan import is_port_free
 from network.testnet.processes import (
     RECORD_FILE,
     ProcessRecord,
@@ -30,6 +31,15 @@ STUBBORN = (
     "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True)\n"
     "while True: signal.pause()"
 )
+
+HALF_GONE = """
+import ctypes, platform, socket, threading, time
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+threading.Thread(target=time.sleep, args=(600,)).start()
+print("ready", flush=True)
+ctypes.CDLL(None).syscall({"x86_64": 60, "aarch64": 93}[platform.machine()], 0)  # this thread alone ends
+"""
 
 
 def until(holds: Callable[[], bool], seconds: float = 10) -> None:
@@ -118,3 +128,18 @@ def test_environment_of_a_node() -> None:
     kept = node_environment(given)
     assert {"PATH", "FARMGATE_FAILPOINT", "FARMGATE_CLOCK_OFFSET_MS"} <= set(kept)
     assert not {"FARMGATE_API_LISTEN", "FARMGATE_PROFILE"} & set(kept)
+
+
+def test_a_process_whose_first_thread_has_ended_still_holds_its_ports(
+    start: Callable[[str], ProcessRecord], tmp_path: Path
+) -> None:
+    """Killed threads end one after the other: it is stopped when the last one is gone, and its port free."""
+    record = start(HALF_GONE)
+    port = int((tmp_path / "log").read_text().split()[0])
+    stat = Path(f"/proc/{record.pid}/stat")
+    until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "Z")
+    assert state_of(record) is ProcessState.RUNNING
+    assert not is_port_free(port)
+    kill_process(record)
+    assert state_of(record) is ProcessState.STOPPED
+    assert is_port_free(port)
