@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Final
 
@@ -19,7 +20,7 @@ KEPT_MAX: Final = 64
 DAY_MS: Final = 86_400_000
 
 
-class BadBlock(Adversary):
+class BadBlock(Adversary, ABC):
     """Spoils each of its own blocks, and votes for what it made of it. A kind of spoiling is a subclass."""
 
     def __init__(self, hands: Hands) -> None:
@@ -30,9 +31,9 @@ class BadBlock(Adversary):
         """Views are counted anew."""
         self._spoilt.clear()
 
+    @abstractmethod
     def spoil(self, good: Block) -> Block | None:
         """The block, wrong in one place; None: not this time."""
-        raise NotImplementedError
 
     def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:
         """The spoilt block and votes for it, in place of the good ones."""
