@@ -42,7 +42,7 @@ from ledger.consensus.messages import (
     VotesMessage,
 )
 from ledger.consensus.records import Record, record_position
-from ledger.consensus.repair import ANSWERS_BURST, ANSWERS_PER_SECOND, ASKS_BURST, ASKS_PER_SECOND
+from ledger.consensus.repair import ASKS_BURST, ASKS_PER_SECOND
 from ledger.consensus.signer import Signer
 from ledger.consensus.state import State
 from ledger.consensus.verdicts import SignatureCache
@@ -79,7 +79,8 @@ class Epochs:
         self._ended: Certificate | None = None
         self._machine = Consensus(self._chain_id, begun, self._signer, self._watch, self._verdicts)
         # Numbers of peers are of one set, so what they drew is too.
-        self._answers = TokenBuckets(ANSWERS_BURST, ANSWERS_PER_SECOND)
+        # One certificate, which says all there is to say of an epoch, is told no faster than it may be asked.
+        self._endings = TokenBuckets(ASKS_BURST, ASKS_PER_SECOND)
         self._asks = TokenBuckets(ASKS_BURST, ASKS_PER_SECOND)
 
     @property
@@ -167,7 +168,7 @@ class Epochs:
         assert final is not None, "no epoch is before the first one"
         if isinstance(message, CertificatesMessage) or self._has_just_crossed(now_ms, message, epoch):
             return []
-        if not self._answers.take(peer, now_ms):
+        if not self._endings.take(peer, now_ms):
             return []
         if final.vote.epoch == epoch:
             return [Send(peer, CertificatesMessage((final,)))]
