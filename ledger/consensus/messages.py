@@ -67,7 +67,8 @@ class CertificateRequest(Canonical, tag=4):
 class StatusMessage(Canonical, tag=5):
     """Where the sender stands. It moves nothing by itself: only certificates do.
 
-    `entry_view` is the view of the certificate by which the sender entered `view` (0 at the start).
+    `entry_view` is the highest view of which the sender holds a certificate (0: none): it entered, or may
+    enter, the next. Just started it stands lower, until the bodies of what it holds are checked again.
     """
 
     epoch: Counter

@@ -18,7 +18,7 @@ from ledger.consensus.state import State
 from ledger.types import View
 from ledger.vote import Certificate, VoteKind
 
-VIEWS_VOTED_AHEAD: Final = 1
+VIEWS_VOTED_AHEAD: Final = 2
 """How far above the highest reported entry this node may have voted before it lost its record.
 
 It entered view u by a certificate of u - 1, which maybe it alone held. Honest validators with more
@@ -26,8 +26,8 @@ than a third of the stake voted in u - 1, so each entered by a certificate of u 
 than two thirds of reports hold one of theirs: V >= u - 2. Safe is a finalization of u or above.
 """
 CERTIFICATES_WITHOUT_KEY: Final = 6
-"""So many certificates above V + 1 lack this key's signature before it signs again: of another process that
-signs with it, each certificate of a quorum would hold the signature with two chances in three or more."""
+"""So many certificates of V + 2 or above lack this key's signature before it signs again. Each would hold the
+signature of another process that signs with the key with two chances in three or more."""
 
 
 def replay(state: State, bodies: Bodies, records: Iterable[Record]) -> None:
@@ -72,7 +72,7 @@ class Whereabouts:
     def __init__(self, state: State) -> None:
         self._state = state
         self._claims: dict[int, StatusMessage] = {}
-        self._safe_above: View | None = None
+        self._own_view_max: View | None = None  # V + 2: above it this key signed nothing before this start
         self._unsigned: dict[tuple[View, VoteKind], None] = {}
 
     def report(self, validator: int, status: StatusMessage) -> None:
@@ -82,7 +82,7 @@ class Whereabouts:
 
     def certified(self, certificate: Certificate) -> None:
         """A new certificate, which this key did not sign, is held."""
-        if self._safe_above is not None and certificate.view > self._safe_above:
+        if self._own_view_max is not None and certificate.view >= self._own_view_max:
             if len(self._unsigned) < CERTIFICATES_WITHOUT_KEY:
                 self._unsigned[certificate.view, certificate.kind] = None
 
@@ -97,25 +97,25 @@ class Whereabouts:
     def is_above_own(self, view: View) -> bool:
         """Whether a quarantined key can't have signed in this view before this start."""
         self._fix()
-        return self._safe_above is not None and view > self._safe_above
+        return self._own_view_max is not None and view > self._own_view_max
 
     def is_quarantine_over(self) -> bool:
         """Whether a block, not the last, was committed above everything that this key may have signed,
         and the certificates up there show nobody else who signs with it."""
         self._fix()
         state = self._state
-        if self._safe_above is None or state.is_over or state.signer is None:
+        if self._own_view_max is None or state.is_over or state.signer is None:
             return False
         view = state.blocks.committed_view
-        is_above = view > self._safe_above and (state.epoch, view) >= state.signer.floor
+        is_above = view >= self._own_view_max and (state.epoch, view) >= state.signer.floor
         return is_above and len(self._unsigned) >= CERTIFICATES_WITHOUT_KEY
 
     def _fix(self) -> None:
         """V, once enough reports are borne out."""
-        if self._safe_above is not None:
+        if self._own_view_max is not None:
             return
         state = self._state
         reached = state.certificates.highest_view
         entries = {i: claim.entry_view for i, claim in self._claims.items() if claim.entry_view <= reached}
         if state.validators.is_quorum(sum(state.validators.stake(index) for index in entries)):
-            self._safe_above = View(max(entries.values()) + VIEWS_VOTED_AHEAD)
+            self._own_view_max = View(max(entries.values()) + VIEWS_VOTED_AHEAD)

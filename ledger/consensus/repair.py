@@ -110,10 +110,12 @@ class Repair:
             self._state.out.send(peer, self.status())
 
     def status(self) -> StatusMessage:
-        """Where this node stands."""
+        """Where this node stands. After a start it may stand lower than it voted, until the bodies that its
+        notarizations name are checked again: the highest certificate that it holds tells more (Q4)."""
         state = self._state
-        entry_view = View(0) if state.entry is None else state.entry.view
-        return StatusMessage(state.epoch, state.view, state.certificates.final_view, entry_view)
+        return StatusMessage(
+            state.epoch, state.view, state.certificates.final_view, state.certificates.highest_view
+        )
 
     def request(self, wants: Sequence[Want], first: Peer | None) -> None:
         """Ask for certificates: `first` once, then everyone, each no more than once a t_retry."""

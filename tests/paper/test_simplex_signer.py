@@ -6,6 +6,7 @@ import pytest
 
 from ledger.block import Header, block_id
 from ledger.consensus.events import (
+    Broadcast,
     DropRecords,
     Effect,
     Entered,
@@ -193,16 +194,29 @@ def test_own_words_that_come_back_are_no_second_holder() -> None:
 
 
 def test_a_quarantined_copy_stops_when_the_original_signs() -> None:
-    """Q9: above V + 1 a quarantined key signed nothing before; its signature there is another's."""
+    """Q9: above V + 2 a quarantined key signed nothing before; its signature there is another's."""
     subject = wary([])
     for peer in subject.others:
         subject.hear(StatusMessage(0, 5, 0, 4), peer)
     everyone = range(4)
     effects = subject.hear_certificates(
-        *(subject.certificate(NULLIFY, view, signers=everyone) for view in (4, 5))
+        *(subject.certificate(NULLIFY, view, signers=everyone) for view in (4, 5, 6))
     )
     assert not second_holder_in(effects), "what may be its own old vote accuses nobody"
-    assert second_holder_in(subject.hear_certificates(subject.certificate(NULLIFY, 6, signers=everyone)))
+    assert second_holder_in(subject.hear_certificates(subject.certificate(NULLIFY, 7, signers=everyone)))
+
+
+def test_a_restart_lowers_no_report() -> None:
+    """Q4: who restarts tells of the certificates that it holds before their bodies are checked again."""
+    subject = wary()
+    first, second = block_on(BASE), block_on(block_on(BASE), 2)
+    for view, header in ((1, first), (2, second)):
+        subject.headers[block_id(header)] = header
+        subject.hear_certificates(subject.certificate(NOTARIZE, view, header))
+    assert subject.view == 3
+    again = Subject(me=subject.me, records=log_of(subject), has_bodies=False, is_wary=True)
+    assert again.view == 1
+    assert of(again.effects, Broadcast)[0].message == StatusMessage(0, 1, 0, 2)
 
 
 def test_quarantine_hears_enough_certificates_without_its_key() -> None:

@@ -6,6 +6,9 @@ import random
 
 import pytest
 
+from ledger.consensus.events import Halt
+from ledger.consensus.messages import CertificatesMessage, Message, VotesMessage
+from ledger.vote import VoteKind
 from tests.ledger.consensus.lockstep import Room
 
 
@@ -157,6 +160,41 @@ def test_loss_crashes_and_restarts(seed: int) -> None:
         room.check_agreement()
     assert max(room.heights()) > 0
     settle(room, 999)
+
+
+def is_of_finality(message: Message) -> bool:
+    match message:
+        case VotesMessage(votes=votes):
+            return any(signed.vote.kind is VoteKind.FINALIZE for signed in votes)
+        case CertificatesMessage(certificates=certificates):
+            return any(certificate.kind is VoteKind.FINALIZE for certificate in certificates)
+        case _:
+            return False
+
+
+@pytest.mark.parametrize("views", [3, 4, 8])
+def test_after_a_power_cut_a_lost_record_is_no_second_holder(views: int) -> None:
+    """All restart with notarized views of which they still check the bodies, one without its record: in the
+    certificates that come it meets its own old signatures, halts for none of them, and signs again."""
+    room = Room([1, 1, 1, 1]).start()
+    room.mute = lambda sender, receiver, message: is_of_finality(message)
+    submit(room, 1)
+    room.run(60_000, lambda: all(node.machine.state.view == views for node in room.nodes))
+    for node in room.nodes:
+        node.crash()
+    room.run(1_000)
+    lost, *others = room.nodes
+    lost.disk.records.clear()
+    settle(room, 2)
+    assert lost.signer is not None
+    assert lost.signer.is_quarantined
+    for transaction in range(3, 20):
+        submit(room, transaction)
+        room.run(1_000)
+    assert not lost.of(Halt)
+    assert lost.signer.may_sign
+    assert all(node.signer is not None and node.signer.may_sign for node in others)
+    room.check_quiet()
 
 
 def test_logs_stay_small() -> None:
