@@ -23,6 +23,7 @@ from ledger.merkle.log import leaf_hash
 from ledger.types import HASH_BYTES, BlockId, Epoch, Hash, Height, PublicKey, TxId, View
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, VoteKind
+from node.allowance import Allowance
 from node.bodies import ANSWER_SECONDS, ASSEMBLY_SECONDS, SOURCES_MAX, Bodies
 from node.catch_up import ANSWER_SECONDS as PAGE_SECONDS
 from node.catch_up import PAGE_BYTES_MAX, CatchUp, Page
@@ -64,6 +65,8 @@ NO_PAGE: Final = bytes(HASH_BYTES)  # what `NotFound` names where it answers a r
 GOSSIP_TICK_SECONDS: Final = 0.02
 ACCUSATIONS_TOLD_MAX: Final = 256  # to a peer that connects: the newest of what is held
 REPEAT_SECONDS: Final = 5  # what still waits after so long is gossiped again
+
+Request = TransactionsRequest | BodyRequest | BlocksRequest | SettledRequest
 
 
 class Roster:
@@ -117,6 +120,7 @@ class Exchange:
         self._roster = roster
         self._clock = clock
         self._incoming = Incoming(bodies, executor.opened.raw)
+        self._allowance = Allowance(clock)
         self._pages: dict[PublicKey, asyncio.Future[Page | None]] = {}
         self._settled: dict[PublicKey, asyncio.Future[Sequence[bytes]]] = {}
         self.gossip = Gossip()
@@ -271,7 +275,7 @@ class Exchange:
         )
         found.update((View(view), certificate) for view, certificate in stored)
         page = tuple(found[view] for view in sorted(found)[:SETTLED_COUNT_MAX])
-        self.network.send(peer_id, Settled(page), Lane.BULK)
+        self._answer(peer_id, Settled(page), Lane.BULK, sum(map(len, page)))
 
     def page_sources(self) -> Sequence[PublicKey]:
         """The peers that may be asked for pages."""
@@ -324,7 +328,7 @@ class Exchange:
         except LedgerError:
             self.network.report(peer_id, Offence.MALFORMED)
 
-    def _take(self, peer_id: PublicKey, message: Message) -> None:  # noqa: PLR0912  # one case a message
+    def _take(self, peer_id: PublicKey, message: Message) -> None:
         match message:
             case Consensus():
                 self.driver.receive(peer_id, consensus.decode_message(message.payload))
@@ -332,14 +336,10 @@ class Exchange:
                 self._take_proposal(peer_id, message)
             case Transactions():
                 self.intake.receive(peer_id, self._incoming.add(message.transactions))
-            case TransactionsRequest():
-                self._send_transactions(peer_id, message)
-            case BodyRequest():
-                self._send_body(peer_id, BlockId(message.block_id))
+            case TransactionsRequest() | BodyRequest() | BlocksRequest() | SettledRequest():
+                self._answer_request(peer_id, message)
             case Body():
                 self._take_body(peer_id, decode_block(message.block))
-            case BlocksRequest():
-                self._send_page(peer_id, message)
             case Blocks():
                 self._answer_page(peer_id, Page(message.blocks, message.link, message.finalization))
             case NotFound(ids=named):
@@ -347,8 +347,6 @@ class Exchange:
                 # by itself; it says nothing of the page that the same peer may owe.
                 if named == NO_PAGE and peer_id in self._pages:
                     self._answer_page(peer_id, None)
-            case SettledRequest():
-                self._send_settled(peer_id, message)
             case Settled():
                 self._answer_settled(peer_id, message.certificates)
             case Accusations():
@@ -393,10 +391,32 @@ class Exchange:
 
     # --- answers --------------------------------------------------------------
 
+    def _answer_request(self, peer_id: PublicKey, request: Request) -> None:
+        """Answer what a peer lacks; one that has drawn too much is told that nothing is here."""
+        if self._allowance.is_spent(peer_id):
+            self.network.send(peer_id, *_nothing(request))
+            return
+        match request:
+            case TransactionsRequest():
+                self._send_transactions(peer_id, request)
+            case BodyRequest():
+                self._send_body(peer_id, request)
+            case BlocksRequest():
+                self._send_page(peer_id, request)
+            case SettledRequest():
+                self._send_settled(peer_id, request)
+            case _:
+                assert_never(request)
+
+    def _answer(self, peer_id: PublicKey, answer: Message, lane: Lane, size_bytes: int) -> None:
+        """Send an answer at the peer's cost, whether or not its lane has room."""
+        self._allowance.charge(peer_id, size_bytes)
+        self.network.send(peer_id, answer, lane)
+
     def _send_transactions(self, peer_id: PublicKey, request: TransactionsRequest) -> None:
         block = self._block(BlockId(request.block_id))
         if block is None:
-            self.network.send(peer_id, NotFound(request.block_id), Lane.PROPOSAL)
+            self._answer(peer_id, *_nothing(request), 0)
             return
         if request.places[-1] >= len(block.transactions):
             raise LedgerError("message.out_of_range", f"the block has {len(block.transactions)} transactions")
@@ -405,16 +425,19 @@ class Exchange:
         for place in request.places:
             raw = block.transactions[place]
             if len(batch) == BATCH_TRANSACTIONS_MAX or (batch and size + len(raw) > BATCH_BYTES_MAX):
-                self.network.send(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL)
+                self._answer(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL, size)
                 batch, size = [], 0
             batch.append(raw)
             size += len(raw)
-        self.network.send(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL)
+        self._answer(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL, size)
 
-    def _send_body(self, peer_id: PublicKey, of: BlockId) -> None:
-        block = self._block(of)
-        answer = NotFound(bytes(of)) if block is None else Body(encode(block))
-        self.network.send(peer_id, answer, Lane.PROPOSAL)
+    def _send_body(self, peer_id: PublicKey, request: BodyRequest) -> None:
+        block = self._block(BlockId(request.block_id))
+        if block is None:
+            self._answer(peer_id, *_nothing(request), 0)
+        else:
+            body = Body(encode(block))
+            self._answer(peer_id, body, Lane.PROPOSAL, len(body.block))
 
     def _block(self, of: BlockId) -> Block | None:
         """A block that is at hand or stored."""
@@ -429,10 +452,10 @@ class Exchange:
             Height(request.from_height), request.count_max, PAGE_BYTES_MAX
         )
         if page is None:
-            self.network.send(peer_id, NotFound(NO_PAGE), Lane.BULK)
+            self._answer(peer_id, *_nothing(request), 0)
         else:
             answer = Blocks(request.from_height, page.blocks, page.link, page.finalization)
-            self.network.send(peer_id, answer, Lane.BULK)
+            self._answer(peer_id, answer, Lane.BULK, sum(map(len, page.blocks)))
 
     # --- gossip ---------------------------------------------------------------
 
@@ -469,6 +492,17 @@ class Exchange:
 
     def _on_invalid(self, peer: PublicKey, code: str) -> None:
         self.network.report(peer, Offence.INVALID)
+
+
+def _nothing(request: Request) -> tuple[Message, Lane]:
+    """The answer where what is asked for is not here."""
+    match request:
+        case TransactionsRequest() | BodyRequest():
+            return NotFound(request.block_id), Lane.PROPOSAL
+        case BlocksRequest():
+            return NotFound(NO_PAGE), Lane.BULK
+        case SettledRequest():
+            return Settled(()), Lane.BULK
 
 
 def _pages(held: Sequence[Evidence]) -> Iterator[Accusations]:

@@ -24,9 +24,10 @@ from ledger.members import Node, NodeRole, nodes_in_force
 from ledger.merkle.log import leaf_hash
 from ledger.transaction import SignedBody, Transaction
 from ledger.transition import Execution
-from ledger.types import HASH_BYTES, Height, PublicKey, TimeMs
+from ledger.types import HASH_BYTES, Epoch, Height, PublicKey, TimeMs, View
 from ledger.validators import Validator, ValidatorSet
-from ledger.vote import Proposal, SignedProposal, sign_proposal
+from ledger.vote import Certificate, Proposal, SignedProposal, sign_proposal
+from node.allowance import ANSWER_BYTES_MIN, DRAW_BYTES_BURST
 from node.bodies import BODIES_MAX, Bodies
 from node.catch_up import CatchUp
 from node.driver import Driver
@@ -42,6 +43,8 @@ from node.p2p.messages import (
     Consensus,
     Message,
     NotFound,
+    Settled,
+    SettledRequest,
     Transactions,
     TransactionsRequest,
     decode_message,
@@ -49,6 +52,8 @@ from node.p2p.messages import (
     pack_ids,
 )
 from node.p2p.network import Network, PeerInfo
+from node.store.blocks import BlockStore
+from node.store.settled import SettledViews
 from tests.contracts.chain import key_of
 from tests.node.room import VOTER, Room
 
@@ -91,6 +96,9 @@ class Machine:
     def doubled(self) -> None:
         self.doubles += 1
 
+    def held_certificates(self) -> tuple[Certificate, ...]:
+        return ()
+
     def receive(self, peer: PublicKey, message: consensus.Message) -> None:
         self.heard.append((peer, message))
 
@@ -102,7 +110,8 @@ class Member:
         self.own, self.room, self.wire, self.machine = own, Room(), Wire(), Machine()
         self.bodies = Bodies()
         roster = Roster(VALIDATORS, ROSTER_NODES)
-        self.exchange = Exchange(self.room.executor, self.bodies, roster, StandingClock(), self.room.disk.run)
+        self.clock = StandingClock()
+        self.exchange = Exchange(self.room.executor, self.bodies, roster, self.clock, self.room.disk.run)
         self.exchange.join(cast(Network, self.wire), cast(Driver, self.machine), cast(CatchUp, None))
 
     def hears(self, sender: PublicKey, message: Message) -> None:
@@ -120,13 +129,16 @@ class Member:
 
 
 class StandingClock:
-    """Time plays no part here."""
+    """Time passes when the test says so."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
 
     def wall_ms(self) -> TimeMs:
         return TimeMs(0)
 
     def monotonic_ms(self) -> int:
-        return 0
+        return self.now_ms
 
 
 def proposal_of(execution: Execution, view: int = 1) -> consensus.ProposalMessage:
@@ -387,6 +399,76 @@ async def test_answers_come_in_batches_within_the_messages_limits() -> None:
         assert tuple(raw for batch in batches for raw in batch.transactions) == raws
         assert len(batches) > 1
         assert [decode_message(encode_message(batch)) for batch in batches] == batches
+
+
+# --- how much one peer may draw ----------------------------------------------------------------
+
+
+async def flooded(request: Message) -> tuple[Member, list[Message]]:
+    """A node with a final block, and what it answers to a peer that asks ten thousand times at once."""
+    member = Member(LEADER)
+    await member.room.grow(1)
+    for _ in range(10_000):
+        member.hears(MALLORY, request)
+    return member, member.asked_of(MALLORY)
+
+
+@pytest.mark.parametrize("kind", ["page", "body", "transactions", "certificates", "unknown"])
+async def test_a_flood_of_requests_costs_a_bounded_number_of_answers(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C5: above its share a peer is told that nothing is here, and no store is looked into for it; everybody
+    else is answered, and so is that peer when time has passed."""
+    final = (await Member(LEADER).room.grow(1))[0].tip.id
+    request: Message = {
+        "page": BlocksRequest(1, 64),
+        "body": BodyRequest(final),
+        "transactions": TransactionsRequest(final, (0,)),
+        "certificates": SettledRequest(Epoch(0), View(0), View(1)),
+        "unknown": BodyRequest(bytes(32)),
+    }[kind]
+    looks = 0
+    for store, name in ((BlockStore, "finalized_page"), (BlockStore, "height_of"), (SettledViews, "page")):
+        original = getattr(store, name)
+
+        def counted(*arguments: object, original: Callable[..., object] = original) -> object:
+            nonlocal looks
+            looks += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(store, name, counted)
+    member, answers = await flooded(request)
+    before = looks
+    assert before <= DRAW_BYTES_BURST // ANSWER_BYTES_MIN + 10
+    assert len(answers) == 10_000
+    if kind in ("page", "body", "transactions"):  # of the others nothing is stored
+        assert answers[0] != answers[-1]
+    assert answers[-1] in (NotFound(final), NotFound(NO_PAGE), NotFound(bytes(32)), Settled(()))
+    member.hears(FOLLOWER, request)
+    assert member.asked_of(FOLLOWER) == answers[:1]
+    member.exchange.on_disconnected(
+        PeerInfo(MALLORY, "node-2", "farm", NodeRole.VALIDATOR, "127.0.0.1:1", True, 0.0, 0, 0), "peer.lost"
+    )
+    member.hears(MALLORY, request)
+    assert looks == before + 1, "to connect anew pays nothing back"
+    member.clock.now_ms += 1_000
+    member.hears(MALLORY, request)
+    assert member.asked_of(MALLORY)[-1] == answers[0]
+
+
+async def test_a_large_answer_is_charged_by_its_size() -> None:
+    """C5: a share of a few large bodies, paid back by time alone."""
+    leader, made, _ = await proposing(*some())
+    large = tuple(bytes([number]) * 1_000_000 for number in range(8))
+    leader.bodies.drop(made.tip.id)
+    leader.bodies.put(msgspec.structs.replace(made.block, transactions=large))
+    for _ in range(100):
+        leader.hears(MALLORY, BodyRequest(made.tip.id))
+    bodies = [message for message in leader.asked_of(MALLORY) if isinstance(message, Body)]
+    assert sum(len(body.block) for body in bodies) < DRAW_BYTES_BURST + len(bodies[0].block)
+    leader.clock.now_ms += 10_000
+    leader.hears(MALLORY, BodyRequest(made.tip.id))
+    assert leader.asked_of(MALLORY)[-1] == bodies[0]
 
 
 # --- whole bodies --------------------------------------------------------------------------
