@@ -127,8 +127,11 @@ class Audience(Protocol):
     def committed(self, index: int, entry: Committed) -> None:
         """A block became final and durable."""
 
+    def built(self, index: int, block: Header) -> None:
+        """A node built a block, and so found it valid."""
+
     def executed(self, index: int, block: Header) -> None:
-        """A node built a block, or found one valid."""
+        """A node found a block valid."""
 
     def entered(self, index: int, epoch: int, view: int) -> None:
         """A node moved to a view."""
@@ -522,7 +525,7 @@ class SimulatedNode:
         if not block.transactions and not effect.may_be_empty:
             self.feed(NothingToBuild(effect.epoch, effect.view))
         else:
-            self._audience.executed(self.index, block.header)
+            self._audience.built(self.index, block.header)
             self.feed(Built(effect.epoch, effect.view, block.header))
 
     def _check(self, wanted: BlockId) -> None:

@@ -35,6 +35,7 @@ from network.simulator.traffic import Traffic
 
 EPOCH_MS: Final = 600_000
 AHEAD_MS_MAX: Final = 45_000  # the fastest clock of any scenario, and what a block may be ahead of it
+HELPING_BLOCKS_MAX: Final = 2  # a settled chain: the last block, and one whose helper came late
 NEVER: Final = (0, 0)  # before the first view
 VIOLATIONS_MAX: Final = 20  # the first say enough
 
@@ -72,6 +73,7 @@ class Oracle:
         self._durable: dict[int, dict[bytes, Moment]] = {index: {} for index in honest}
         self._executed: dict[int, dict[BlockId, None]] = {index: {} for index in honest}
         self._left: dict[int, dict[Moment, None]] = {index: {} for index in honest}
+        self._built: dict[BlockId, None] = {}  # by honest nodes
         self._held_notarized: dict[int, dict[Moment, dict[BlockId, None]]] = {index: {} for index in honest}
         self._parents: dict[bytes, BlockId] = {}
         self._finalized: dict[Moment, bytes] = {}
@@ -342,10 +344,23 @@ class Oracle:
         self._stands.setdefault(header.height, (epoch, height, time_ms))
         return self._stands[header.height][0]
 
+    def rested(self, height: int) -> None:
+        """Since this height nobody had anything to say: what an honest node builds then helps an unfinalized
+        block below it. A liar's own blocks are valid, and ask for such help."""
+        above = [identifier for at, identifier in self._chain.items() if at > height]
+        own = [identifier for identifier in above if identifier in self._built]
+        if len(own) > HELPING_BLOCKS_MAX + len(above) - len(own):
+            self.violated("quiet", f"{len(own)} blocks of {len(above)} by honest nodes with nothing to say")
+
     # --- moves ----------------------------------------------------------------------------
 
+    def built(self, index: int, block: Header) -> None:
+        """A node built a block, and so found it valid."""
+        self._built[block_id(block)] = None
+        self.executed(index, block)
+
     def executed(self, index: int, block: Header) -> None:
-        """A node built a block, or found one valid."""
+        """A node found a block valid."""
         identifier = block_id(block)
         self._executed[index][identifier] = None
         self._parents[identifier] = BlockId(block.parent_id)
@@ -396,6 +411,9 @@ class Deaf:
         """Not judged."""
 
     def committed(self, index: int, entry: Committed) -> None:
+        """Not judged."""
+
+    def built(self, index: int, block: Header) -> None:
         """Not judged."""
 
     def executed(self, index: int, block: Header) -> None:

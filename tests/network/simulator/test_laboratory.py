@@ -70,6 +70,12 @@ def test_a_bug_that_raises_is_a_finding_with_a_place(monkeypatch: pytest.MonkeyP
     assert "test_laboratory.py:" in report.violations[0]
 
 
+def test_blocks_of_liars_do_not_break_the_quiet() -> None:
+    """Three of ten lead when all rest, and say something: what honest nodes build on it is help."""
+    report = run_seed(207, 10, "colluder")
+    assert report.is_green, report.violations
+
+
 @pytest.mark.parametrize("lie", LIES)
 def test_every_lie_is_told(lie: str) -> None:
     """Each adversary finds something to say, or to withhold, on seven nodes too."""

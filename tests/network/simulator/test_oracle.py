@@ -492,3 +492,21 @@ def test_what_an_epoch_notarizes_stands_on_its_base() -> None:
     oracle.judge_certificate(0, Certificate(votes[0].vote, tuple((v.validator, v.signature) for v in votes)))
     oracle.judge_lineage()
     assert [each.partition(":")[0] for each in oracle.violations] == ["lineage"]
+
+
+def test_empty_blocks_of_honest_nodes_break_the_quiet() -> None:
+    """Two may help the last block along, and one more each block of a liar; what a liar builds is its own."""
+    for built, above in ((2, 2), (3, 3), (3, 4), (0, 4)):
+        oracle = new_oracle()
+        chain = [BASE]
+        for _ in range(above + 1):
+            chain.append(block_on(chain[-1].header, WALL_START_MS, b"", ()))
+        for block in chain[2 : 2 + built]:
+            oracle.built(0, block.header)
+        for block in chain[1:]:
+            oracle.committed(
+                0, Committed(block_id(block.header), block, certificate(F, block_id(block.header)))
+            )
+        oracle.rested(1)
+        is_too_much = any(each.startswith("quiet:") for each in oracle.violations)
+        assert is_too_much == (built == above == 3)
