@@ -10,7 +10,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,7 @@ from node.new_home import CERTIFICATE_FILE
 from node.p2p.counters import Counters
 from node.p2p.identity import load_identity
 from node.p2p.tls import Members
+from node.p2p.transport import Transport
 from node.p2p.websocket import WebSocketTransport
 from node.pace import Slices
 from node.settings import Config, parse_address
@@ -62,18 +63,28 @@ _TWO_HOMES: Final = (
 )
 
 
-def run_node(home: Path, overrides: Mapping[str, Any]) -> int:
+Through = Callable[[Transport], Transport]
+"""What a harness puts between a node and its wire: faults that no honest process makes."""
+
+
+def directly(transport: Transport) -> Transport:
+    """Nothing stands between: how `ledger-node` runs."""
+    return transport
+
+
+def run_node(home: Path, overrides: Mapping[str, Any], through: Through = directly) -> int:
     """Run the node of a home until it is told to stop; answers the process's exit code.
 
     Args:
         home: what `ledger-node init` or `join` made.
         overrides: settings by dotted key, as flags gave them.
+        through: no command gives another than `directly`.
     """
     try:
         import uvloop  # only a running node needs it
 
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(Home(home), overrides))
+            runner.run(_run(Home(home), overrides, through))
     except StoreError as problem:
         sys.stderr.write(f"ledger-node: {problem}{_next_step(problem, home)}\n")
         return FAILED_EXIT if isinstance(problem, StoreMismatch) else EXIT_STORE_FAILED
@@ -99,14 +110,14 @@ def _next_step(problem: StoreError, home: Path) -> str:
     return f"; look at the disk, then run `ledger-node repair --home {home}`"
 
 
-async def _run(home: Home, overrides: Mapping[str, Any]) -> None:
+async def _run(home: Home, overrides: Mapping[str, Any], through: Through) -> None:
     config = load_config(home.settings, os.environ, overrides)
     configure(config.log.level, Form(config.log.form))
     genesis = read_genesis(home.genesis)
     failpoints.arm(os.environ.get(failpoints.VARIABLE, ""), is_test_network=genesis.is_test_network)
     with HomeLock(home):
         home.halted.unlink(missing_ok=True)
-        node = NodeProcess(home, config, genesis)
+        node = NodeProcess(home, config, genesis, through)
         try:
             await node.run()
         finally:
@@ -116,7 +127,7 @@ async def _run(home: Home, overrides: Mapping[str, Any]) -> None:
 class NodeProcess:
     """A node with its home and its interfaces."""
 
-    def __init__(self, home: Home, config: Config, genesis: Genesis) -> None:
+    def __init__(self, home: Home, config: Config, genesis: Genesis, through: Through) -> None:
         self._home = home
         self._config = config
         self._limits = config.space_limits(is_test_network=genesis.is_test_network)
@@ -133,7 +144,7 @@ class NodeProcess:
             genesis,
             keys,
             self._disk,
-            World(self._clock, Slices(), wire, counters),
+            World(self._clock, Slices(), through(wire), counters),
             Options(
                 config.name,
                 config.peers,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,11 +20,13 @@ from contracts.epcis.document import capture_event
 from contracts.provenance.capture import CONTRACT, CaptureArguments
 from ledger.codec import encode
 from ledger.crypto import KeyPair, key_pair
+from ledger.evidence import Offence
 from ledger.genesis import Parameters
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
 from ledger.types import ChainId
 from network.testnet.plan import free_base_port, plan_network
-from network.testnet.testnet import Testnet
+from network.testnet.processes import start_process
+from network.testnet.testnet import Testnet, node_environment
 from node.keys import read_seed
 
 ANSWER_SECONDS = 60.0
@@ -140,16 +143,30 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
 
 @contextmanager
 def running(
-    folder: Path, validators: int = 4, observers: int = 0, parameters: Parameters | None = None
+    folder: Path,
+    validators: int = 4,
+    observers: int = 0,
+    parameters: Parameters | None = None,
+    liars: Mapping[str, Offence] | None = None,
 ) -> Iterator[Cluster]:
-    """A new network in a folder, stopped at the end."""
+    """A new network in a folder, stopped at the end. `liars`: nodes that sign against the rules, and how."""
     testnet = Testnet(folder)
     # Below the ports that outgoing connections get: a node that was stopped must find its own free again.
     port = free_base_port(validators + observers, start=11_000 + os.getpid() % 9_000)
     plan = plan_network(folder, validators=validators, observers=observers, base_port=port)
     testnet.create(plan if parameters is None else replace(plan, parameters=parameters))
-    testnet.start()
     try:
+        for name, offence in (liars or {}).items():
+            _start_liar(testnet, name, offence)
+        testnet.start()
         yield Cluster(testnet)
     finally:
         testnet.stop()
+
+
+def _start_liar(testnet: Testnet, name: str, offence: Offence) -> None:
+    """Start a node as a liar; the network takes it for one that runs already."""
+    entry = testnet.file().node(name)
+    home = Path(entry.home)
+    command = (sys.executable, "-m", "network.chaos.liar", "--home", str(home), "--lie", offence.value)
+    start_process(home, command, Path(entry.log), node_environment(os.environ))

@@ -6,9 +6,9 @@ import logging
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 
 import pytest
@@ -31,10 +31,11 @@ VOTERS = ("green-valley-farm", "swift-haul")  # with the proposer, three of four
 
 
 class Load:
-    """Transactions without a pause, and what was reported final of them."""
+    """Transactions without a pause to these nodes in turn, and what was reported final of them."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, nodes: Sequence[int] = range(4)) -> None:
         self._cluster = cluster
+        self._nodes = nodes
         self._stopping = threading.Event()
         self.reported: list[str] = []
         self.problems: list[str] = []
@@ -53,9 +54,9 @@ class Load:
         assert not self.problems, self.problems[:3]
 
     def _send(self) -> None:
-        node = 0
-        while not self._stopping.is_set():
-            node = (node + 1) % 4
+        for node in cycle(self._nodes):
+            if self._stopping.is_set():
+                return
             try:
                 results = self._cluster.send(node, 5)
             except OSError as problem:

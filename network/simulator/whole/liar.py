@@ -1,56 +1,34 @@
 """A site whose node keeps the rules of consensus and lies about everything else: pages, bodies, gossip.
 
-The lie stands between the honest node and its wire, and has its key: what it sends is authentic and false.
-Lies about votes and proposals are the business of `network.adversaries`.
+What it sends is authentic and false (`network.adversaries.lying_wire`). Lies about votes and proposals are
+the business of `network.adversaries`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from ledger.block import Block, block_id, decode_block
 from ledger.codec import decode, encode
-from ledger.errors import LedgerError
-from ledger.members import Node
-from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, PublicKey
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX
 from ledger.vote import Certificate
-from node.p2p.frames import Assembler, Lane, split
-from node.p2p.messages import (
-    Blocks,
-    Body,
-    Message,
-    NotFound,
-    Transactions,
-    decode_message,
-    encode_message,
-)
-from node.p2p.transport import Channel, Transport
+from network.adversaries.lying_wire import Lie
+from node.p2p.messages import Blocks, Body, Message, NotFound, Transactions
 
 FALSE_PAGES: Final = "false-pages"
-LANE_MASK: Final = 0x7F
 JUNK_BYTES_MAX: Final = 300
 JUNK_ONE_IN: Final = 12  # messages
 
 
-class Lie(Protocol):
-    """One way of lying."""
-
-    told: int
-
-    def outgoing(self, message: Message) -> Iterable[Message]:
-        """What leaves in the place of a message."""
-
-
-class FalsePages:
+class FalsePages(Lie):
     """Pages of blocks that no quorum made final, or that are not what a quorum made final."""
 
     def __init__(self, random: Random) -> None:
-        self.told = 0
+        super().__init__()
         self._random = random
 
     def outgoing(self, message: Message) -> Iterable[Message]:
@@ -74,11 +52,11 @@ class FalsePages:
                 return (NotFound(bytes(32)),)
 
 
-class FalseBodies:
+class FalseBodies(Lie):
     """Bodies and transactions that are not those that were asked for, or none."""
 
     def __init__(self, random: Random) -> None:
-        self.told = 0
+        super().__init__()
         self._random = random
 
     def outgoing(self, message: Message) -> Iterable[Message]:
@@ -95,11 +73,11 @@ class FalseBodies:
                 return (message,)
 
 
-class Junk:
+class Junk(Lie):
     """Between its messages, others that no correct node sends."""
 
     def __init__(self, random: Random) -> None:
-        self.told = 0
+        super().__init__()
         self._random = random
 
     def outgoing(self, message: Message) -> Iterable[Message]:
@@ -143,69 +121,3 @@ def _flipped(raw: bytes, random: Random) -> bytes:
     changed = bytearray(raw)
     changed[random.randrange(len(changed))] ^= 1
     return bytes(changed)
-
-
-class LyingTransport:
-    """A transport whose channels lie."""
-
-    def __init__(self, inner: Transport, lie: Lie) -> None:
-        self.address = inner.address
-        self._inner = inner
-        self._lie = lie
-
-    async def listen(self) -> None:
-        """Take the address."""
-        await self._inner.listen()
-
-    def serve(self, tasks: asyncio.TaskGroup, on_channel: Callable[[Channel], None]) -> None:
-        """Take channels."""
-        self._inner.serve(tasks, lambda channel: on_channel(_LyingChannel(channel, self._lie)))
-
-    async def stop(self) -> None:
-        """Leave the address."""
-        await self._inner.stop()
-
-    async def dial(self, address: str, peer: PublicKey | None) -> Channel:
-        """Open a channel."""
-        return _LyingChannel(await self._inner.dial(address, peer), self._lie)
-
-    def allow(self, nodes: Iterable[Node]) -> tuple[Node, ...]:
-        """Let in these nodes."""
-        return self._inner.allow(nodes)
-
-
-class _LyingChannel:
-    """What is sent here passes the lie; what is received does not."""
-
-    def __init__(self, inner: Channel, lie: Lie) -> None:
-        self.certificate = inner.certificate
-        self.remote = inner.remote
-        self._inner = inner
-        self._lie = lie
-        self._assembler = Assembler()
-
-    async def send(self, frame: bytes) -> None:
-        """Send what the lie makes of the message that this frame completes."""
-        data = self._assembler.feed(frame)
-        if data is None:
-            return
-        lane = Lane(frame[0] & LANE_MASK)
-        try:
-            told = [encode_message(each) for each in self._lie.outgoing(decode_message(data))]
-        except LedgerError:
-            told = [data]  # of the handshake
-        for each in told:
-            for piece in split(lane, each):
-                await self._inner.send(piece)
-
-    async def receive(self) -> bytes:
-        """The next frame."""
-        return await self._inner.receive()
-
-    async def close(self, code: str) -> None:
-        """Close."""
-        await self._inner.close(code)
-
-    def abort(self) -> None:
-        """Close at once."""
-        self._inner.abort()

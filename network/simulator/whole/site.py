@@ -16,9 +16,9 @@ from typing import Any, Final, NoReturn, Protocol
 from ledger.block import Header
 from ledger.genesis import Genesis, chain_id
 from ledger.types import TimeMs
+from network.adversaries.lying_wire import Lie, LyingTransport
 from network.simulator.whole.disk import Contents, OpenDisk, Trouble, founded
 from network.simulator.whole.founding import WALL_START_MS, Member
-from network.simulator.whole.liar import Lie, LyingTransport
 from network.simulator.whole.loop import LIFE, Life, VirtualLoop
 from network.simulator.whole.wire import SimulatedTransport, Wire
 from node.assemble import Keys, Options, RunningNode, World
