@@ -21,7 +21,7 @@ from ledger.vote import Certificate, VoteKind, verify_certificate
 from network.chaos.history import Operation, Outcome, Sighting
 from network.chaos.remains import Remains
 from network.chaos.replayed import Place, Replayed
-from network.chaos.statements import Ledger
+from network.chaos.statements import Conflict, Ledger
 
 
 class Rule(Enum):
@@ -38,7 +38,8 @@ class Rule(Enum):
     INVALID = "invalid block"  # a final block breaks a rule of the ledger
     CERTIFICATE = "certificate"  # a block is not covered by a valid finalization
     ROOT = "root"  # a node's state is not the one after its last block
-    DOUBLE_SIGN = "double sign"  # a validator signed two statements that exclude each other
+    DOUBLE_SIGN = "double sign"  # a validator signed two statements that exclude each other, and is no liar
+    SLASHED = "slashed"  # a validator that did not lie was slashed, or a liar was not
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Auditor:
         operations: Sequence[Operation],
         sightings: Sequence[Sighting],
         clients: frozenset[bytes],
+        liars: frozenset[str] = frozenset(),
     ) -> tuple[Violation, ...]:
         """Every violation, the gravest kinds first.
 
@@ -75,13 +77,15 @@ class Auditor:
             remains: of all nodes; more than one block above the chain known so far is run anew.
             operations, sightings: all since the network's first block.
             clients: public keys that sign for nobody but the clients of the history.
+            liars: nodes that were made to sign against the rules, and were to be punished for it.
         """
         return (
             *self._one_chain(remains),
             *self._runs(remains),
             *self._certificates(remains),
             *self._roots(remains),
-            *self._signatures(remains),
+            *self._signatures(remains, liars),
+            *self._punished(liars),
             *check_history(operations, sightings, self.chain, clients),
         )
 
@@ -178,13 +182,30 @@ class Auditor:
                     f"{self.chain.header(head).state_root.hex()[:16]} follows from the blocks",
                 )
 
-    def _signatures(self, remains: Sequence[Remains]) -> Iterator[Violation]:
-        """Nobody signed two statements that exclude each other, at any time."""
+    def _signatures(self, remains: Sequence[Remains], liars: frozenset[str]) -> Iterator[Violation]:
+        """Nobody but a liar signed two statements that exclude each other, at any time."""
         for each in remains:
             for statement in each.statements:
                 self._statements.add(statement)
         for conflict in self._statements.conflicts():
-            yield Violation(Rule.DOUBLE_SIGN.value, conflict)
+            if self._node_of(conflict) not in liars:
+                told = f"validator {conflict.validator} {conflict.problem}"
+                yield Violation(Rule.DOUBLE_SIGN.value, told)
+
+    def _node_of(self, conflict: Conflict) -> str:
+        """Whose key it was; empty where the chain knows nobody in that place."""
+        voters = self.chain.voters(conflict.epoch)
+        if voters is None or conflict.validator >= len(voters):
+            return ""
+        return voters.validators[conflict.validator].node
+
+    def _punished(self, liars: frozenset[str]) -> Iterator[Violation]:
+        """The chain has slashed the liars, and nobody else."""
+        slashed = self.chain.slashed()
+        for node in sorted(slashed - liars):
+            yield Violation(Rule.SLASHED.value, f"{node} was slashed, and it did not lie")
+        for node in sorted(liars - slashed):
+            yield Violation(Rule.SLASHED.value, f"{node} lied, and it was not slashed")
 
 
 # --- what clients saw ---------------------------------------------------------------

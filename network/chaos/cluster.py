@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from signal import Signals
 from typing import Any, Final
 
 from ledger.errors import LedgerError
+from ledger.evidence import Offence
 from ledger.genesis import Genesis
 from network.chaos.wire import Wire
 from network.testnet.found import found_network
@@ -36,11 +38,13 @@ class Start:
     """How a node is started.
 
     prefix: a command that starts the node's own command, such as a tracer.
+    lie: what its key signs against the rules in this process.
     """
 
     failpoint: str = ""
     clock_offset_ms: int = 0
     prefix: tuple[str, ...] = ()
+    lie: Offence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,12 @@ class Cluster:
         assert name not in self._running, f"{name} was started already"
         how = how or Start()
         node = self.nodes[name]
-        command = (*self.wire.launcher(name), *how.prefix, *node_command(), "run", "--home", str(node.home))
+        run = (
+            liar_command(node.home, how.lie)
+            if how.lie
+            else (*node_command(), "run", "--home", str(node.home))
+        )
+        command = (*self.wire.launcher(name), *how.prefix, *run)
         environment = node_environment({key: os.environ[key] for key in os.environ if "FARMGATE" not in key})
         if how.failpoint:
             environment[FAILPOINT_VARIABLE] = how.failpoint
@@ -243,6 +252,11 @@ def until(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
         if time.monotonic() >= end:
             raise LedgerError("chaos.late", f"{otherwise} within {seconds:.0f} s")
         time.sleep(POLL_SECONDS)
+
+
+def liar_command(home: Path, lie: Offence) -> tuple[str, ...]:
+    """How a validator is started that lies."""
+    return (sys.executable, "-m", "network.chaos.liar", "--home", str(home), "--lie", lie.value)
 
 
 def is_validator(node: PlannedNode) -> bool:

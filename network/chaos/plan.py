@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.errors import LedgerError
-from network.chaos import clocks, crashes, damage, disks, links, strangers
+from network.chaos import clocks, crashes, damage, disks, lies, links, strangers
 from network.chaos.scenario import Scenario
 
 SCENARIOS: Final = {
     each.name: each
-    for module in (crashes, links, disks, damage, clocks, strangers)
+    for module in (crashes, links, disks, damage, clocks, strangers, lies)
     for each in module.SCENARIOS
 }
 

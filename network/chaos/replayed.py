@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from contracts.genesis import genesis_block
 from contracts.runtime import CoreRules
+from contracts.staking.records import offences
 from ledger.block import Block, Header, block_id
 from ledger.genesis import Genesis
 from ledger.transition import Tip, apply_block
@@ -63,6 +64,10 @@ class Replayed:
     def voters(self, epoch: int) -> ValidatorSet | None:
         """The set that signs the certificates of an epoch that was reached."""
         return self._voters.get(epoch)
+
+    def slashed(self) -> frozenset[str]:
+        """The nodes whose keys were ever proved guilty."""
+        return frozenset(record.node for record in offences(self._tip.world))
 
     def extend(self, block: Block) -> None:
         """Run the next block; its place, its parent's certificate and every root are checked by that.

@@ -93,6 +93,7 @@ class Theatre:
         self._folder = Path(tempfile.mkdtemp(prefix="farmgate-chaos-", dir=folder))
         self._history = History()
         self._kept_logs: dict[str, list[Path]] = {}
+        self._liars: set[str] = set()
         self._parts: tuple[Cluster, Auditor, KeyPair] | None = None
         self.is_sound = True
 
@@ -129,6 +130,7 @@ class Theatre:
             chance,
             self._seconds,
             self._kept_logs,
+            self._liars,
             affected=self._wire.affected(),
         )
         result = Result(scenario.name, height_first=auditor.chain.height, epoch_first=auditor.chain.epoch)
@@ -168,7 +170,11 @@ class Theatre:
                 yield Violation("untidy", f"{name} wrote a traceback: {cluster.log_path(name)}")
         if remains:
             yield from auditor.audit(
-                remains, self._history.operations, self._history.sightings, frozenset({key.public})
+                remains,
+                self._history.operations,
+                self._history.sightings,
+                frozenset({key.public}),
+                frozenset(self._liars),
             )
 
 

@@ -51,6 +51,7 @@ class Stage:
     chance: random.Random
     seconds: float
     kept_logs: dict[str, list[Path]]
+    liars: set[str] = field(default_factory=set)  # validators that lied on this network
     faults: int = 0
     affected: int = 0  # packets or pieces, by the wire
     notes: list[str] = field(default_factory=list)
@@ -59,8 +60,9 @@ class Stage:
 
     @property
     def validators(self) -> tuple[str, ...]:
-        """All nodes with stake."""
-        return tuple(name for name, node in self.cluster.nodes.items() if is_validator(node))
+        """All nodes whose stake nobody has taken from them."""
+        names = (name for name, node in self.cluster.nodes.items() if is_validator(node))
+        return tuple(name for name in names if name not in self.liars)
 
     def home(self, name: str) -> Home:
         """The home of a node."""

@@ -27,6 +27,15 @@ class Statement:
     block_id: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What a validator (by its index in the set of `epoch`) must not have signed, in words."""
+
+    epoch: int
+    validator: int
+    problem: str
+
+
 def of_vote(signed: SignedVote) -> Statement:
     """The statement of a vote."""
     vote = signed.vote
@@ -62,14 +71,14 @@ class Ledger:
         """How many different statements there are."""
         return sum(len(said) for said in self._said.values())
 
-    def conflicts(self) -> Iterator[str]:
-        """Each view in which one validator signed what excludes each other, in words."""
+    def conflicts(self) -> Iterator[Conflict]:
+        """Each view in which one validator signed what excludes each other."""
         for (epoch, view, validator), said in sorted(self._said.items()):
             named: dict[str, set[bytes]] = {}
             for kind, block_id in said:
                 named.setdefault(kind, set()).add(block_id or b"")
             for problem in _problems(named):
-                yield f"validator {validator} in epoch {epoch}, view {view}: {problem}"
+                yield Conflict(epoch, validator, f"in epoch {epoch}, view {view}: {problem}")
 
 
 def _problems(named: dict[str, set[bytes]]) -> Iterator[str]:

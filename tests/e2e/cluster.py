@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 import tomllib
 import urllib.error
@@ -24,6 +23,7 @@ from ledger.evidence import Offence
 from ledger.genesis import Parameters
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
 from ledger.types import ChainId
+from network.chaos.cluster import liar_command
 from network.testnet.plan import free_base_port, plan_network
 from network.testnet.processes import start_process
 from network.testnet.testnet import Testnet, node_environment
@@ -168,5 +168,4 @@ def _start_liar(testnet: Testnet, name: str, offence: Offence) -> None:
     """Start a node as a liar; the network takes it for one that runs already."""
     entry = testnet.file().node(name)
     home = Path(entry.home)
-    command = (sys.executable, "-m", "network.chaos.liar", "--home", str(home), "--lie", offence.value)
-    start_process(home, command, Path(entry.log), node_environment(os.environ))
+    start_process(home, liar_command(home, offence), Path(entry.log), node_environment(os.environ))

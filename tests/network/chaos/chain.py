@@ -10,15 +10,18 @@ import msgspec
 from contracts.genesis import genesis_block
 from contracts.provenance.capture import CONTRACT, CaptureArguments
 from contracts.runtime import CoreRules
+from contracts.staking.bonding import CONTRACT as STAKING
+from contracts.staking.reporting import METHOD, Report
 from ledger.block import Block
-from ledger.codec import encode
+from ledger.codec import Canonical, encode
+from ledger.evidence import encode_evidence, evidence_of
 from ledger.genesis import Genesis
 from ledger.members import Node, NodeRole
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
 from ledger.transition import Tip, execute
 from ledger.types import BlockId, ChainId, TimeMs
 from ledger.validators import Validator
-from ledger.vote import Certificate, Vote, VoteKind, sign_vote
+from ledger.vote import Certificate, SignedVote, Vote, VoteKind, sign_vote
 from network.chaos.history import Operation, Outcome
 from network.chaos.load import _event
 from network.chaos.remains import Remains
@@ -65,14 +68,23 @@ class SmallChain:
 
     def transaction(self) -> Transaction:
         """A client's capture of something new."""
+        return self._signed(CONTRACT, "capture", CaptureArguments((_event(self._chance),)))
+
+    def report(self, index: int) -> Transaction:
+        """A client's report of a validator that notarized two blocks in one view."""
+        votes = [Vote(self.id, 0, 90, VoteKind.NOTARIZE, named) for named in (b"a" * 32, b"b" * 32)]
+        first, second = (SignedVote(vote, index, sign_vote(VOTERS[index], vote)) for vote in votes)
+        return self._signed(STAKING, METHOD, Report(encode_evidence(evidence_of(first, second))))
+
+    def _signed(self, contract: str, method: str, arguments: Canonical) -> Transaction:
         body = TransactionBody(
             chain_id=self.id,
             sender=CLIENT.public,
             nonce=self._chance.randbytes(16),
             valid_until=300,
-            contract=CONTRACT,
-            method="capture",
-            arguments=encode(CaptureArguments((_event(self._chance),))),
+            contract=contract,
+            method=method,
+            arguments=encode(arguments),
         )
         return sign_transaction(body, CLIENT)
 
@@ -83,10 +95,10 @@ class SmallChain:
         vote = Vote(self.id, 0, height, kind, block_id)
         return Certificate(vote, tuple((index, sign_vote(VOTERS[index], vote)) for index in signers))
 
-    def add(self, count: int = 2) -> StoredBlock:
-        """One more final block, with so many transactions; their clients are told so one second later."""
+    def add(self, count: int = 2, *more: Transaction) -> StoredBlock:
+        """One more final block, with so many captures and these; their clients are told so a second later."""
         height = self._tip.header.height + 1
-        transactions = [self.transaction() for _ in range(count)]
+        transactions = [*(self.transaction() for _ in range(count)), *more]
         last = b""
         if height > 1:
             last = encode(self.certificate(VoteKind.NOTARIZE, height - 1, self._tip.id))

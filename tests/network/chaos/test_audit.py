@@ -37,6 +37,7 @@ def audit(
     operations: Sequence[Operation] | None = None,
     sightings: Sequence[Sighting] = (),
     auditor: Auditor | None = None,
+    liars: frozenset[str] = frozenset(),
 ) -> list[Violation]:
     """What the checker says of a network of three nodes, of which the last is a block behind."""
     honest = [chain.remains("node-0"), chain.remains("node-1"), chain.remains("node-2", HEIGHTS - 1)]
@@ -46,6 +47,7 @@ def audit(
             chain.operations if operations is None else operations,
             sightings,
             frozenset({CLIENT.public}),
+            liars,
         )
     )
 
@@ -252,6 +254,27 @@ def test_double_sign(chain: SmallChain, pair: tuple[tuple[str, BlockId | None], 
     (found,) = audit(chain, remains, auditor=auditor)
     assert found.rule == Rule.DOUBLE_SIGN.value
     assert "validator 3 in epoch 0, view 90" in found.message
+
+
+def test_liars(chain: SmallChain) -> None:
+    """Who was made to lie may sign two ways, and has to be slashed for it; nobody else may, or is."""
+    said = tuple(Statement(0, 3, 90, "notarize", named) for named in (A, B))
+    lied = [replace(chain.remains("node-0"), statements=said)]
+    (escaped,) = audit(chain, lied, liars=frozenset({"node-3"}))
+    assert (escaped.rule, escaped.message) == (Rule.SLASHED.value, "node-3 lied, and it was not slashed")
+    chain.add(0, chain.report(3))
+    punished = [replace(chain.remains("node-0"), statements=said)]
+    assert audit(chain, punished, liars=frozenset({"node-3"})) == []
+    assert rules(audit(chain, punished)) == {Rule.DOUBLE_SIGN.value, Rule.SLASHED.value}
+    assert rules(audit(chain, punished, liars=frozenset({"node-2", "node-3"}))) == {Rule.SLASHED.value}
+
+
+def test_a_stranger_in_the_set_is_no_liar(chain: SmallChain) -> None:
+    """A place that the set does not have, or an epoch that was never reached, excuses nobody."""
+    for epoch, validator in ((0, 9), (7, 3)):
+        said = tuple(Statement(epoch, validator, 90, "notarize", named) for named in (A, B))
+        remains = [replace(chain.remains("node-0"), statements=said)]
+        assert Rule.DOUBLE_SIGN.value in rules(audit(chain, remains, liars=frozenset({"node-3"})))
 
 
 def test_statements_that_agree(chain: SmallChain) -> None:
