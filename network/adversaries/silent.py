@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from ledger.consensus.messages import Message, ProposalMessage, VotesMessage
 from network.adversaries.adversary import Adversary, Hands
 
+HABITS: Final = 4
+
 
 class Silent(Adversary):
-    """Swallows by one of four habits: everything, proposals, votes, or what goes to some peers."""
+    """Swallows by one of four habits: everything, proposals, votes, or what goes to some peers.
+
+    Each epoch has the next habit: who has little stake leads no view of a short one, and so has no
+    proposal to swallow.
+    """
 
     def __init__(self, hands: Hands) -> None:
         super().__init__(hands)
-        self._habit = hands.random.randrange(4)
+        self._habit = hands.random.randrange(HABITS)
         self._shunned: frozenset[int] = frozenset()
 
     def epoch_ended(self) -> None:
         """Peers are numbered anew: others are shunned now."""
+        self._habit = (self._habit + 1) % HABITS
         self._shunned = frozenset()
 
     def outgoing(self, receiver: int, message: Message) -> Iterable[Message]:

@@ -76,6 +76,13 @@ def test_blocks_of_liars_do_not_break_the_quiet() -> None:
     assert report.is_green, report.violations
 
 
+def test_who_never_leads_is_silent_all_the_same() -> None:
+    """One unit of 26 in epochs of four blocks: it has no proposal to swallow, so another habit follows."""
+    report = run_seed(215, 10, "traitors")
+    assert report.is_green, report.violations
+    assert report.lies["silent"] > 0
+
+
 @pytest.mark.parametrize("lie", LIES)
 def test_every_lie_is_told(lie: str) -> None:
     """Each adversary finds something to say, or to withhold, on seven nodes too."""
