@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from ledger.codec import Canonical, encode
-from ledger.consensus.timeouts import ConsensusParameters, check_parameters
+from ledger.consensus.timeouts import ConsensusParameters, check_epochs, check_parameters
 from ledger.crypto import Tag, check_public_key, hash_tagged
 from ledger.errors import LedgerError
 from ledger.members import Key, Node, NodeRole, Organisation, Site, Title
@@ -65,7 +65,7 @@ class Parameters(Canonical):
 
 
 class Genesis(Canonical):
-    """The first state of a chain. `is_test_network` allows fail-points and clock offsets."""
+    """The first state of a chain. `is_test_network` allows fail-points, clock offsets and short epochs."""
 
     version: Counter
     network: Name
@@ -95,7 +95,7 @@ def check_genesis(genesis: Genesis) -> None:
 
     Raises:
         LedgerError: `genesis.version`, `genesis.duplicate`, `genesis.unknown_organisation`,
-            `genesis.no_validator_node`, `parameters.consensus`, `parameters.staking`,
+            `genesis.no_validator_node`, `parameters.consensus`, `parameters.epochs`, `parameters.staking`,
             `key.invalid`, or what the validator set refuses.
     """
     if genesis.version != GENESIS_VERSION:
@@ -103,6 +103,8 @@ def check_genesis(genesis: Genesis) -> None:
             "genesis.version", f"version {genesis.version}, this release knows {GENESIS_VERSION}"
         )
     check_parameters(genesis.parameters.consensus)
+    if not genesis.is_test_network:
+        check_epochs(genesis.parameters.consensus)
     check_staking(genesis.parameters.staking)
     _check_owners(genesis)
     _check_validators(genesis)

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from ledger.codec import Canonical
-from ledger.consensus.timeouts import ConsensusParameters, delay_ms
+from ledger.consensus.timeouts import EPOCH_BLOCKS_MIN, ConsensusParameters, delay_ms
 from ledger.errors import LedgerError
 from ledger.genesis import Parameters
 from ledger.types import HEIGHT_MAX, TRANSACTION_BYTES_MAX, Counter
@@ -38,7 +38,7 @@ LIMITS: Final[Mapping[str, range]] = {
     "consensus.retry_ms": range(100, 60_001),
     "consensus.status_ms": range(100, 60_001),
     "consensus.heartbeat_ms": range(1_000, 3_600_001),
-    "consensus.epoch_blocks": range(10, 1_000_001),
+    "consensus.epoch_blocks": range(EPOCH_BLOCKS_MIN, 1_000_001),
     "consensus.epoch_ms": range(10_000, 86_400_001),
 }
 
@@ -76,6 +76,7 @@ def with_settings(parameters: Parameters, settings: Sequence[Setting]) -> Parame
     changed = msgspec.structs.replace(parameters, **changes.get("", {}), **groups)
     if "consensus" in groups:
         _check_growth(changed.consensus)
+        _check_heartbeat(changed.consensus)
     return changed
 
 
@@ -109,6 +110,17 @@ def _check_growth(parameters: ConsensusParameters) -> None:
             "parameters.stalling",
             f"after {_GROWTH_STEPS_MAX} views the delay is {reached} ms, and delay_max_ms "
             f"{parameters.delay_max_ms} is not reached",
+            "/settings",
+        )
+
+
+def _check_heartbeat(parameters: ConsensusParameters) -> None:
+    """An idle chain must not turn with nearly every block: no quarantine would end, no absence be seen."""
+    if parameters.epoch_ms < EPOCH_BLOCKS_MIN * parameters.heartbeat_ms:
+        raise LedgerError(
+            "parameters.stalling",
+            f"epoch_ms {parameters.epoch_ms} is below {EPOCH_BLOCKS_MIN} times heartbeat_ms "
+            f"{parameters.heartbeat_ms}",
             "/settings",
         )
 

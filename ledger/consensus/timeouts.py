@@ -5,7 +5,7 @@ All in integer milliseconds of monotonic time; no floats, so every node computes
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
@@ -14,6 +14,10 @@ from ledger.errors import LedgerError
 
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 SmallCount = Annotated[int, Meta(ge=1, le=1_000_000)]
+
+EPOCH_BLOCKS_MIN: Final = (
+    10  # a quarantine takes about five blocks of one epoch: in shorter ones it never ends
+)
 
 
 class ConsensusParameters(Canonical):
@@ -43,6 +47,25 @@ def check_parameters(parameters: ConsensusParameters) -> None:
         raise LedgerError("parameters.consensus", "delays must not shrink: growth is below one")
     if parameters.delay_max_ms < parameters.delay_first_ms:
         raise LedgerError("parameters.consensus", "delay_max_ms is below delay_first_ms")
+
+
+def check_epochs(parameters: ConsensusParameters) -> None:
+    """Refuse epochs in which a validator that lost its record could not come back, on an idle chain either.
+
+    Raises:
+        LedgerError: `parameters.epochs`.
+    """
+    if parameters.epoch_blocks < EPOCH_BLOCKS_MIN:
+        raise LedgerError(
+            "parameters.epochs",
+            f"epoch_blocks {parameters.epoch_blocks}, expected {EPOCH_BLOCKS_MIN} or more",
+        )
+    if parameters.epoch_ms < EPOCH_BLOCKS_MIN * parameters.heartbeat_ms:
+        raise LedgerError(
+            "parameters.epochs",
+            f"epoch_ms {parameters.epoch_ms} is below {EPOCH_BLOCKS_MIN} times heartbeat_ms "
+            f"{parameters.heartbeat_ms}: an idle chain would turn with nearly every block",
+        )
 
 
 def delay_ms(parameters: ConsensusParameters, distance: int) -> int:

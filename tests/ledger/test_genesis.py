@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ledger.codec import decode, encode
-from ledger.consensus.timeouts import ConsensusParameters
+from ledger.consensus.timeouts import EPOCH_BLOCKS_MIN, ConsensusParameters
 from ledger.crypto import Tag, hash_tagged, key_pair
 from ledger.genesis import (
     Genesis,
@@ -50,6 +50,13 @@ def changed(record: Any, **fields: object) -> Any:
 def test_a_good_genesis_is_accepted() -> None:
     """The one that the other tests break passes."""
     check_genesis(GENESIS)
+
+
+def test_only_a_test_network_may_have_short_epochs() -> None:
+    """On a real one the least that a validator in quarantine needs is accepted, and nothing below."""
+    shortest = ConsensusParameters(epoch_blocks=EPOCH_BLOCKS_MIN, epoch_ms=600_000, heartbeat_ms=60_000)
+    check_genesis(changed(GENESIS, is_test_network=False, parameters=Parameters(consensus=shortest)))
+    check_genesis(changed(GENESIS, parameters=Parameters(consensus=ConsensusParameters(epoch_blocks=1))))
 
 
 def test_the_chain_id_covers_every_field() -> None:
@@ -104,6 +111,12 @@ def test_a_genesis_is_read_back_and_shortened_parameters_are_not() -> None:
         ({"validators": (VOTER, changed(VOTER, node="node-c")),
           "nodes": (NODE_A, changed(NODE_A, public_key=KEYS[5], name="node-c"))},
          "validators.duplicate", ""),
+        ({"is_test_network": False,
+          "parameters": Parameters(consensus=ConsensusParameters(epoch_blocks=9))},
+         "parameters.epochs", ""),
+        ({"is_test_network": False,
+          "parameters": Parameters(consensus=ConsensusParameters(epoch_ms=599_999))},
+         "parameters.epochs", ""),
         ({"parameters": Parameters(consensus=ConsensusParameters(delay_max_ms=499))},
          "parameters.consensus", ""),
         ({"parameters": Parameters(consensus=ConsensusParameters(delay_growth_numerator=1))},

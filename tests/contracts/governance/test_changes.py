@@ -28,6 +28,7 @@ from contracts.governance.settings import (
     with_settings,
 )
 from ledger.codec import decode, encode
+from ledger.consensus.timeouts import ConsensusParameters
 from ledger.epoch import parameters_in_force
 from ledger.genesis import Parameters
 from ledger.members import Organisation
@@ -137,6 +138,8 @@ def test_a_choice_that_contradicts_an_earlier_one_fails() -> None:
         (settings(replay_window_blocks=601), "parameters.fixed", "/change/replay_window_blocks"),
         (settings(staking__unbonding_epochs=1), "parameters.staking", "/change"),
         (settings(consensus__delay_growth_numerator=1), "parameters.stalling", "/change/settings"),
+        (settings(consensus__epoch_ms=599_999), "parameters.stalling", "/change/settings"),
+        (settings(consensus__heartbeat_ms=60_001), "parameters.stalling", "/change/settings"),
         (settings(consensus__delay_first_ms=9_000, consensus__delay_max_ms=8_000), CONSENSUS, "/change"),
     ],
 )  # fmt: skip
@@ -153,12 +156,13 @@ def test_parameters_are_held_to_the_rules_of_a_genesis(
 def test_a_ballot_may_not_stop_the_chain(name: str) -> None:
     """Each limit is where it says it is: one beyond is refused, the limit itself is taken."""
     allowed = LIMITS[name]
+    wide = Parameters(consensus=ConsensusParameters(heartbeat_ms=1_000, epoch_ms=86_400_000))
     for value in (allowed.start - 1, allowed.stop):
         if value <= HEIGHT_MAX:
             error = refusal_of(lambda: with_settings(Parameters(), (Setting(name, value),)))  # noqa: B023
             assert (error.code, error.pointer) == ("parameters.limit", "/settings/0/value")
     for value in (allowed.start, allowed.stop - 1):
-        with_settings(Parameters(), (Setting(name, value),))
+        with_settings(wide, (Setting(name, value),))
 
 
 def test_timers_that_never_grow_are_refused() -> None:

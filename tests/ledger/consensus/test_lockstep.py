@@ -8,6 +8,7 @@ import pytest
 
 from ledger.consensus.events import Halt
 from ledger.consensus.messages import CertificatesMessage, Message, VotesMessage
+from ledger.consensus.timeouts import EPOCH_BLOCKS_MIN, ConsensusParameters
 from ledger.vote import VoteKind
 from tests.ledger.consensus.lockstep import Room
 
@@ -195,6 +196,21 @@ def test_after_a_power_cut_a_lost_record_is_no_second_holder(views: int) -> None
     assert lost.signer.may_sign
     assert all(node.signer is not None and node.signer.may_sign for node in others)
     room.check_quiet()
+
+
+def test_a_quarantine_ends_in_the_shortest_epochs_that_a_real_chain_may_have() -> None:
+    """Reports, six certificates and a block that is not the last find room between two turns."""
+    room = Room([1, 1, 1, 1], ConsensusParameters(epoch_blocks=EPOCH_BLOCKS_MIN))
+    lost = room.nodes[0]
+    lost.disk.records.clear()
+    room.start()
+    for transaction in range(1, 100):
+        submit(room, transaction)
+        room.run(300)
+    assert lost.machine.epoch > 5
+    assert lost.signer is not None
+    assert lost.signer.may_sign
+    room.check_agreement()
 
 
 def test_logs_stay_small() -> None:
