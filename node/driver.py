@@ -54,7 +54,7 @@ from ledger.consensus.events import (
     Verdict,
     WakeAt,
 )
-from ledger.consensus.messages import CertificatesMessage, Message
+from ledger.consensus.messages import CertificatesMessage, Message, encode_message
 from ledger.consensus.signer import Signer
 from ledger.errors import LedgerError
 from ledger.evidence import Evidence as Proof
@@ -73,6 +73,7 @@ from node.logging import log, logger
 LOG: Final = logger("driver")
 
 INPUTS_OF_PEER_MAX: Final = 2_000  # waiting messages of one peer; what comes above is lost, as on a network
+INPUT_BYTES_OF_PEER_MAX: Final = 8 << 20  # of these: what waits while the loop stands still
 TURN_INPUTS_MAX: Final = 256  # inputs that share one sync
 CHECK_SECONDS: Final = 60.0  # a check that takes longer is answered "pending", never "invalid"
 FETCHES_MAX: Final = 256  # blocks whose bodies are looked for; the machine asks again for what is above
@@ -92,6 +93,7 @@ class Heard:
 
     sender: PublicKey
     message: Message | None
+    size_bytes: int = 0
 
 
 class Outlet(Protocol):
@@ -145,6 +147,7 @@ class Driver:
         self._on_behind = on_behind
         self._inputs: deque[Input | Heard] = deque()
         self._of_peer: Counter[PublicKey] = Counter()
+        self._bytes_of_peer: Counter[PublicKey] = Counter()
         self._ready = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -217,9 +220,13 @@ class Driver:
 
     def receive(self, sender: PublicKey, message: Message) -> None:
         """Queue a peer's message; above the peer's share it is lost."""
-        if self._of_peer[sender] < INPUTS_OF_PEER_MAX:
+        if self._of_peer[sender] >= INPUTS_OF_PEER_MAX:
+            return
+        size_bytes = len(encode_message(message))
+        if self._bytes_of_peer[sender] + size_bytes <= INPUT_BYTES_OF_PEER_MAX:
             self._of_peer[sender] += 1
-            self._queue(Heard(sender, message))
+            self._bytes_of_peer[sender] += size_bytes
+            self._queue(Heard(sender, message, size_bytes))
 
     def connected(self, sender: PublicKey) -> None:
         """A peer is connected (again)."""
@@ -295,6 +302,7 @@ class Driver:
         if item.message is None:
             return Connected(peer)
         self._of_peer[item.sender] -= 1
+        self._bytes_of_peer[item.sender] -= item.size_bytes
         return Received(peer, item.message)
 
     async def _perform(self, effects: list[Effect]) -> None:

@@ -60,6 +60,7 @@ from ledger.consensus.messages import (
     ProposalMessage,
     StatusMessage,
     VotesMessage,
+    encode_message,
 )
 from ledger.consensus.records import HeldProposal, OwnVote, Record, encode_record
 from ledger.consensus.signer import Signer, first_record
@@ -69,6 +70,7 @@ from ledger.transition import Execution
 from ledger.types import BlockId, Epoch, Height, PublicKey, TimeMs, View
 from ledger.validators import ValidatorSet
 from ledger.vote import (
+    Certificate,
     Proposal,
     SignedProposal,
     SignedVote,
@@ -79,7 +81,7 @@ from ledger.vote import (
 )
 from node.bodies import Bodies
 from node.consensus_log import RECORD, ConsensusLog
-from node.driver import INPUTS_OF_PEER_MAX, TURN_INPUTS_MAX, Driver, NodeHalted
+from node.driver import INPUT_BYTES_OF_PEER_MAX, INPUTS_OF_PEER_MAX, TURN_INPUTS_MAX, Driver, NodeHalted
 from node.epochs import epoch_in_force
 from node.store.failure import StoreFailed
 from node.store.journal import Journal
@@ -417,6 +419,32 @@ async def test_a_flood_of_one_peer_is_bounded_and_displaces_nobody() -> None:
         site.driver.receive(KEYS[ANNA], status(7))  # what was taken in makes room
         await turns()
         assert site.heard[-1] == Received(ANNA, status(7))
+
+
+async def test_large_messages_of_one_peer_fill_no_memory_while_the_loop_stands_still() -> None:
+    """A node that waits for its disk holds a few megabytes of a flood, and no less of the others'."""
+    site = Site()
+    signatures = tuple((index, bytes(64)) for index in range(128))
+    large = CertificatesMessage(
+        tuple(
+            Certificate(Vote(bytes(32), 0, view, VoteKind.NULLIFY, None), signatures) for view in range(1, 17)
+        )
+    )
+    size = len(encode_message(large))
+    async with site.running():
+        site.driver.pause()
+        for _ in range(INPUTS_OF_PEER_MAX):
+            site.driver.receive(KEYS[ANNA], large)
+        site.driver.receive(KEYS[BERT], large)
+        await turns()
+        assert site.driver.waiting <= 1 + INPUT_BYTES_OF_PEER_MAX // size
+        site.driver.resume()
+        await turns(200)
+        assert site.heard.count(Received(BERT, large)) == 1
+        assert site.heard.count(Received(ANNA, large)) == INPUT_BYTES_OF_PEER_MAX // size
+        site.driver.receive(KEYS[ANNA], large)  # what was taken in makes room
+        await turns()
+        assert site.heard[-1] == Received(ANNA, large)
 
 
 async def test_a_paused_driver_does_nothing_and_then_all_of_it() -> None:
