@@ -15,7 +15,7 @@ from cli.failure import Finished
 from cli.group import Group
 from cli.output import Output
 from network.chaos.plan import SCENARIOS, chosen
-from network.chaos.report import Result
+from network.chaos.report import Report, Result
 from network.chaos.run import SECONDS, play
 from network.chaos.sandbox import command_inside
 
@@ -89,9 +89,16 @@ def run(
         tell=lambda result: output.note(_line(result)),
     )
     value = {**report.summary(), "results": [each.as_json() for each in report.results]}
-    output.data(value, lambda: output.fields(list(report.summary().items())))
+    output.data(value, lambda: _figures(report, output))
     if not report.is_green:
         raise Finished(ExitCode.FAILED)
+
+
+def _figures(report: Report, output: Output) -> str:
+    """The figures of a run, and in plain words what it did not show."""
+    figures = [(name, value) for name, value in report.summary().items() if name != "not_shown"]
+    lines = [f"not shown here: {', '.join(names)}: {reason}" for reason, names in report.not_shown().items()]
+    return "\n".join([output.fields(figures), *lines])
 
 
 def _line(result: Result) -> str:

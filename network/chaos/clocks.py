@@ -10,8 +10,13 @@ from network.chaos.scenario import Scenario
 from network.chaos.stage import LEADER, VALIDATOR, Stage
 
 SECOND_MS: Final = 1000
-OFFSETS: Final = {"ahead": 40 * SECOND_MS, "behind": -40 * SECOND_MS, "hour": 3600 * SECOND_MS}
-JUMPS: Final = (40 * SECOND_MS, -40 * SECOND_MS, 3600 * SECOND_MS)
+OFFSETS: Final = {
+    "ahead": 40 * SECOND_MS,
+    "behind": -40 * SECOND_MS,
+    "hour-ahead": 3600 * SECOND_MS,
+    "hour-behind": -3600 * SECOND_MS,
+}
+JUMPS: Final = (40 * SECOND_MS, -40 * SECOND_MS, 3600 * SECOND_MS, -3600 * SECOND_MS)
 
 
 def play_offset(offset_ms: int, stage: Stage) -> None:

@@ -11,6 +11,7 @@ from ledger.errors import LedgerError
 from network.chaos.cluster import END_SECONDS
 from network.chaos.scenario import Scenario
 from network.chaos.stage import LEADER, OBSERVER, VALIDATOR, Stage
+from node.store.stores import BLOCKS_FOLDER, STATE_FOLDER
 
 KEY_FILE: Final = "validator.key"
 TORN_BYTES: Final = 37
@@ -42,7 +43,7 @@ def play_log_flipped(stage: Stage) -> None:
     """A synced record comes back wrong: refused by name, mended by `ledger-node repair`."""
     stage.stop(LEADER)
     stage.keep_log(LEADER)
-    _flip(stage.home(LEADER).consensus_log)
+    flip(stage.home(LEADER).consensus_log)
     stage.hurt("byte flipped")
     stage.refuses_to_open(LEADER, "store.corrupted", "offset")
     stage.goes_on()
@@ -67,7 +68,7 @@ def play_blocks_cut(stage: Stage) -> None:
         stage.restart(name)  # what came before lies in tables now
         stage.goes_on()
         stage.kill(name)
-        for log in (stage.home(name).data / "blocks").glob("*.log"):
+        for log in (stage.home(name).data / BLOCKS_FOLDER).glob("*.log"):
             os.truncate(log, 0)
         stage.hurt(f"{name} lost its last blocks")
         stage.start(name)
@@ -77,7 +78,7 @@ def play_blocks_cut(stage: Stage) -> None:
 def play_blocks_unnamed(stage: Stage) -> None:
     """CURRENT is missing: never taken for an empty database, mended by `ledger-node repair`."""
     stage.stop(VALIDATOR)
-    (stage.home(VALIDATOR).data / "blocks" / "CURRENT").unlink()
+    (stage.home(VALIDATOR).data / BLOCKS_FOLDER / "CURRENT").unlink()
     stage.hurt("CURRENT deleted")
     stage.refuses_to_open(VALIDATOR, "store.lost", "CURRENT is missing")
     stage.repair(VALIDATOR)
@@ -85,16 +86,23 @@ def play_blocks_unnamed(stage: Stage) -> None:
     stage.catches_up(VALIDATOR)
 
 
+def play_blocks_flipped(stage: Stage) -> None:
+    """A bit of a table of the blocks is flipped: refused by name; a repair keeps what is whole, the rest is
+    fetched again. Its signer's record is what it was, so it votes."""
+    _ripen(stage, VALIDATOR)
+    stage.keep_log(VALIDATOR)
+    _flip_table(stage, VALIDATOR, BLOCKS_FOLDER)
+    stage.refuses_to_open(VALIDATOR, "store.corrupted")
+    stage.repair(VALIDATOR)
+    stage.start(VALIDATOR)
+    stage.catches_up(VALIDATOR)
+    stage.votes(VALIDATOR)
+
+
 def play_state_flipped(stage: Stage) -> None:
     """A bit of a table of the state is flipped: nothing is ever read from it, and a repair makes it anew."""
-    for _ in range(2):  # a start moves what the log holds into a table
-        stage.restart(OBSERVER)
-    stage.stop(OBSERVER)
-    tables = list((stage.home(OBSERVER).data / "state").glob("*.ldb"))
-    if not tables:
-        raise LedgerError("chaos.unplayable", f"{OBSERVER} has no table of state to damage")
-    _flip(max(tables, key=lambda path: path.stat().st_size))
-    stage.hurt("bit flipped")
+    _ripen(stage, OBSERVER)
+    _flip_table(stage, OBSERVER, STATE_FOLDER)
     stage.refuses_to_open(OBSERVER, "store.corrupted")
     stage.repair(OBSERVER)
     stage.start(OBSERVER)
@@ -164,7 +172,23 @@ def _replace_data(stage: Stage, name: str, data: Path) -> None:
     shutil.rmtree(data)
 
 
-def _flip(path: Path) -> None:
+def _ripen(stage: Stage, name: str) -> None:
+    """Stop a node whose stores hold tables: a start moves what the log holds into one."""
+    for _ in range(2):
+        stage.restart(name)
+    stage.stop(name)
+
+
+def _flip_table(stage: Stage, name: str, store: str) -> None:
+    """Flip a bit in the largest table of a store of a stopped node."""
+    tables = list((stage.home(name).data / store).glob("*.ldb"))
+    if not tables:
+        raise LedgerError("chaos.unplayable", f"{name} has no table of {store} to damage")
+    flip(max(tables, key=lambda path: path.stat().st_size))
+    stage.hurt("bit flipped")
+
+
+def flip(path: Path) -> None:
     """Flip one bit in the middle of a file."""
     with path.open("r+b") as file:
         file.seek(path.stat().st_size // 2)
@@ -180,6 +204,9 @@ SCENARIOS: Final = (
     Scenario("damage/log-deleted", "a consensus log deleted: code 75, repair", play_log_deleted),
     Scenario("damage/blocks-cut", "the last blocks lost without a word: fetched again", play_blocks_cut),
     Scenario("damage/blocks-unnamed", "CURRENT of the blocks missing: code 75, repair", play_blocks_unnamed),
+    Scenario(
+        "damage/blocks-flipped", "a bit of a table of blocks flipped: code 75, repair", play_blocks_flipped
+    ),
     Scenario("damage/state-flipped", "a bit of a state table flipped: code 75, repair", play_state_flipped),
     Scenario("damage/restored", "yesterday's data restored: no vote at first", play_restored),
     Scenario("damage/foreign", "another validator's data: no vote at first", play_foreign),

@@ -11,21 +11,23 @@ from typing import Final
 from network.chaos.cluster import Start, until
 from network.chaos.sandbox import Need
 from network.chaos.scenario import Scenario
-from network.chaos.stage import LEADER, RECOVERY_SECONDS, VALIDATOR, Stage
+from network.chaos.stage import LEADER, OBSERVER, RECOVERY_SECONDS, VALIDATOR, Stage
 from network.chaos.volumes import ImageVolume, MemoryVolume
 from network.testnet.found import VOTE_BYTES_MIN
 from node.home import Home
 from node.store.failure import EXIT_STORE_FAILED
+from node.store.stores import BLOCKS_FOLDER, STATE_FOLDER
 
 VOLUME_BYTES: Final = 48 << 20
 GUARDED_BYTES: Final = VOTE_BYTES_MIN + (96 << 20)  # a disk that has room above the guard's limit
+STARTS_WHEN_FULL: Final = 2
 SYNCS_BEFORE: Final = 25  # of a node that starts: so it fails while the node takes part
 SLOW_SYNC_MICROSECONDS: Final = 300_000
 
 
 def blocks_of(home: Home) -> Path:
     """Where final blocks lie."""
-    return home.data / "blocks"
+    return home.data / BLOCKS_FOLDER
 
 
 def log_folder_of(home: Home) -> Path:
@@ -33,22 +35,38 @@ def log_folder_of(home: Home) -> Path:
     return home.consensus_log.parent
 
 
-def play_full(folder_of: Callable[[Home], Path], stage: Stage) -> None:
-    """The disk fills up under a node: it ends at the first failed write, and starts when there is room."""
-    stage.stop(VALIDATOR)
-    with closing(MemoryVolume(folder_of(stage.home(VALIDATOR)), VOLUME_BYTES)) as volume:
-        stage.start(VALIDATOR)
-        stage.catches_up(VALIDATOR)
+def state_of(home: Home) -> Path:
+    """Where the state lies."""
+    return home.data / STATE_FOLDER
+
+
+def data_of(home: Home) -> Path:
+    """Where all of it lies."""
+    return home.data
+
+
+def play_full(
+    name: str, stage: Stage, folder_of: Callable[[Home], Path], volume_bytes: int = VOLUME_BYTES
+) -> None:
+    """The disk fills up under a node: it ends at the first failed write; a supervisor that starts it again at
+    once finds the same; and with room again it starts."""
+    stage.stop(name)
+    with closing(MemoryVolume(folder_of(stage.home(name)), volume_bytes)) as volume:
+        stage.start(name)
+        stage.catches_up(name)
         stage.goes_on()
         volume.fill()
         stage.hurt("disk full")
-        stage.ends_saying(VALIDATOR, EXIT_STORE_FAILED, "store_failed", "ENOSPC", "free space")
+        stage.ends_saying(name, EXIT_STORE_FAILED, "store_failed", "ENOSPC", "free space")
         stage.goes_on()
+        for _ in range(STARTS_WHEN_FULL):
+            stage.cluster.start(name)
+            stage.ends_saying(name, EXIT_STORE_FAILED, "ENOSPC", "free space")
         volume.free()
-        stage.start(VALIDATOR)
-        stage.catches_up(VALIDATOR)
-        stage.stop(VALIDATOR)
-    stage.start(VALIDATOR)
+        stage.start(name)
+        stage.catches_up(name)
+        stage.stop(name)
+    stage.start(name)
 
 
 def play_read_only(stage: Stage) -> None:
@@ -122,12 +140,18 @@ def _traced(injection: str) -> tuple[str, ...]:
 
 
 _MEMORY, _LOOP, _STRACE = (Need.TMPFS,), (Need.LOOP,), (Need.STRACE,)
-_FULL_BLOCKS, _FULL_LOG = partial(play_full, blocks_of), partial(play_full, log_folder_of)
+_FULL_BLOCKS = partial(play_full, VALIDATOR, folder_of=blocks_of)
+_FULL_LOG = partial(play_full, VALIDATOR, folder_of=log_folder_of)
+_FULL_STATE = partial(play_full, VALIDATOR, folder_of=state_of)
+# All at once, faster than the guard looks; of an observer, because a validator's folder is no other one's.
+_FULL_DATA = partial(play_full, OBSERVER, folder_of=data_of, volume_bytes=GUARDED_BYTES)
 _SYNC_OF_LEADER, _SYNC_OF_VALIDATOR = partial(play_sync_fails, LEADER), partial(play_sync_fails, VALIDATOR)
 
 SCENARIOS: Final = (
     Scenario("disks/full-blocks", "no space for blocks: code 75, then well", _FULL_BLOCKS, _MEMORY),
     Scenario("disks/full-log", "no space for the consensus log: code 75, then well", _FULL_LOG, _MEMORY),
+    Scenario("disks/full-state", "no space for the state: code 75, then well", _FULL_STATE, _MEMORY),
+    Scenario("disks/full-data", "a volume that holds all is full: code 75, then well", _FULL_DATA, _MEMORY),
     Scenario("disks/low-space", "the guard stops the vote before a disk is full", play_low_space, _MEMORY),
     Scenario("disks/read-only", "the leader's disk turns read-only: code 75", play_read_only, _LOOP),
     Scenario("disks/sync-leader", "one fsync of the leader fails: code 75", _SYNC_OF_LEADER, _STRACE),

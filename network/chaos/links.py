@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from network.chaos.sandbox import Need
 from network.chaos.scenario import Scenario
 from network.chaos.stage import LEADER, OBSERVER, VALIDATOR, Stage
 from network.chaos.wire import part
@@ -101,7 +103,7 @@ def play_slow(stage: Stage) -> None:
     stage.mend_links()
 
 
-SCENARIOS: Final = (
+_BY_THE_WIRE: Final = (
     Scenario("links/halves", "two and two: no blocks while it lasts, one chain after", play_halves),
     Scenario("links/minority", "one validator alone: the others go on, it catches up", play_minority),
     Scenario("links/leader", "the validator with the most stake alone: the others go on", play_leader_alone),
@@ -111,3 +113,17 @@ SCENARIOS: Final = (
     Scenario("links/loss", f"{LOSS_PERMILLE // 10} % loss on every link: blocks go on", play_loss),
     Scenario("links/slow", f"a validator and an observer behind {SLOW_KILOBITS} kbit/s", play_slow),
 )
+
+# What a machine without namespaces plays is played everywhere: else nobody would know that it works.
+_BY_RELAYS: Final = tuple(
+    replace(
+        each,
+        name=each.name.replace("links/", "relays/"),
+        summary=f"by relays: {each.summary}",
+        needs=(Need.KERNEL_LINKS,),
+        is_by_relays=True,
+    )
+    for each in _BY_THE_WIRE
+)
+
+SCENARIOS: Final = (*_BY_THE_WIRE, *_BY_RELAYS)

@@ -14,6 +14,7 @@ from network.chaos.audit import Violation
 class Result:
     """One scenario, played or skipped.
 
+    skipped: the reason, where it was. wire: what joined the nodes.
     final, unknown, refused: transactions of its clients, by what they were told in the end.
     gap_seconds: the longest time in which no client was told that something is final.
     recovery_seconds: from the end of the fault until every node had taken a transaction that became final.
@@ -21,6 +22,7 @@ class Result:
 
     scenario: str
     skipped: str = ""
+    wire: str = ""
     violations: tuple[Violation, ...] = ()
     faults: int = 0
     notes: tuple[str, ...] = ()
@@ -53,6 +55,7 @@ class Result:
             "scenario": self.scenario,
             "outcome": self.word.lower(),
             "skipped": self.skipped,
+            "wire": self.wire,
             "violations": [{"rule": each.rule, "message": each.message} for each in self.violations],
             "faults": self.faults,
             "notes": list(self.notes),
@@ -71,7 +74,6 @@ class Result:
 class Report:
     """All scenarios of a run. `statements` counts the different signed statements that were compared."""
 
-    wire: str
     seed: int
     results: list[Result] = field(default_factory=list)
     statements: int = 0
@@ -81,15 +83,24 @@ class Report:
         """Whether every scenario held that was played, and one was."""
         return all(each.is_green for each in self.results) and any(not each.skipped for each in self.results)
 
+    def not_shown(self) -> dict[str, tuple[str, ...]]:
+        """What this machine could not play, by the reason."""
+        skipped = [each for each in self.results if each.skipped]
+        return {
+            reason: tuple(each.scenario for each in skipped if each.skipped == reason)
+            for reason in dict.fromkeys(each.skipped for each in skipped)
+        }
+
     def summary(self) -> dict[str, Any]:
         """The figures of the whole run."""
         played = [each for each in self.results if not each.skipped]
         return {
-            "wire": self.wire,
+            "wire": ", ".join(dict.fromkeys(each.wire for each in played)),
             "seed": self.seed,
             "played": len(played),
             "held": sum(each.is_green for each in played),
             "skipped": len(self.results) - len(played),
+            "not_shown": {reason: list(names) for reason, names in self.not_shown().items()},
             "faults": sum(each.faults for each in played),
             "heights": sum(each.height_last - each.height_first for each in played),
             "epochs": sum(each.epoch_last - each.epoch_first for each in played),

@@ -68,11 +68,12 @@ def play(
         folder: where to keep the networks; None: they are removed, but for those of a group that broke.
         tell: is given each result as it comes.
     """
-    report = Report(NamespaceWire.kind if is_inside else ProxyWire.kind, seed)
+    report = Report(seed)
     for _, group in groupby(scenarios, lambda each: each.group):
         todo = list(group)
         while todo:  # a network on which a rule was broken is not played on again
-            with Theatre(seed, seconds, is_inside, folder) as theatre:
+            wire = NamespaceWire() if is_inside and not todo[0].is_by_relays else ProxyWire(seed)
+            with Theatre(wire, seed, seconds, is_inside, folder) as theatre:
                 while todo and theatre.is_sound:
                     result = theatre.play(todo.pop(0))
                     report.results.append(result)
@@ -84,11 +85,11 @@ def play(
 class Theatre:
     """One network, on which scenarios are played until one breaks it."""
 
-    def __init__(self, seed: int, seconds: float, is_inside: bool, folder: Path | None) -> None:
+    def __init__(self, wire: Wire, seed: int, seconds: float, is_inside: bool, folder: Path | None) -> None:
         self._seed = seed
         self._seconds = seconds
         self._is_inside = is_inside
-        self._wire: Wire = NamespaceWire() if is_inside else ProxyWire(seed)
+        self._wire = wire
         self._is_kept = folder is not None
         self._folder = Path(tempfile.mkdtemp(prefix="farmgate-chaos-", dir=folder))
         self._history = History()
@@ -133,7 +134,12 @@ class Theatre:
             self._liars,
             affected=self._wire.affected(),
         )
-        result = Result(scenario.name, height_first=auditor.chain.height, epoch_first=auditor.chain.epoch)
+        result = Result(
+            scenario.name,
+            wire=self._wire.kind,
+            height_first=auditor.chain.height,
+            epoch_first=auditor.chain.epoch,
+        )
         broken = [*_demands(stage, scenario, result), *self._audit(cluster, auditor, key)]
         if not broken and (stage.faults == 0 or result.final < FINAL_MIN):
             broken.append(Violation("empty", f"{stage.faults} faults, {result.final} transactions final"))
@@ -195,9 +201,11 @@ def _demands(stage: Stage, scenario: Scenario, result: Result) -> Iterator[Viola
             stage.cluster.wait_answers(stage.cluster.names, READY_SECONDS)
             stage.each_takes_one()
             result.recovery_seconds = now() - mended
+            stage.votes(
+                *stage.validators
+            )  # under load: a quarantine ends by blocks, and an idle chain makes none
             stage.load.stop()
             stage.stand_equal()
-            stage.votes(*stage.validators)
             stage.stop_all()
         except LedgerError as refusal:
             yield Violation(refusal.code, refusal.message)

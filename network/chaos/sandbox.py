@@ -38,7 +38,8 @@ class Need(Enum):
 
     TMPFS = "a file system in memory of its own (mount)"
     LOOP = "an ext4 image on a loop device (root, losetup, mkfs.ext4)"
-    STRACE = "strace"
+    STRACE = "strace that may trace"
+    KERNEL_LINKS = "namespaces for `links`, which were played by relays here"
 
 
 def command_inside(command: Sequence[str]) -> tuple[str, ...] | None:
@@ -53,9 +54,11 @@ def command_inside(command: Sequence[str]) -> tuple[str, ...] | None:
 
 def missing(need: Need, *, is_inside: bool) -> str:
     """Why a need is not met here, or nothing."""
-    has_strace = shutil.which("strace") is not None
-    met = {Need.TMPFS: is_inside, Need.LOOP: is_inside and _has_loops(), Need.STRACE: has_strace}[need]
-    return "" if met else f"needs {need.value}"
+    if need is Need.STRACE:
+        is_met = _works(("strace", "-o", "/dev/null", "true"))
+    else:
+        is_met = is_inside and (need is not Need.LOOP or _has_loops())
+    return "" if is_met else f"needs {need.value}"
 
 
 def _has_loops() -> bool:

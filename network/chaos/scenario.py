@@ -17,12 +17,14 @@ class Scenario:
     summary: the fault and what has to hold while it lasts, in one line.
     play: brings the fault about, checks what has to hold while it lasts, and mends what an operator would.
         The run of it does the rest (`network.chaos.run`): everybody well again, equal, stopped, audited.
+    is_by_relays: whether relays join the nodes also where the machine gives namespaces.
     """
 
     name: str
     summary: str
     play: Callable[[Stage], None]
     needs: tuple[Need, ...] = ()
+    is_by_relays: bool = False
 
     @property
     def group(self) -> str:

@@ -12,6 +12,7 @@ from network.chaos.audit import Violation
 from network.chaos.crashes import SIGNING, is_reached
 from network.chaos.plan import SCENARIOS, chosen
 from network.chaos.report import Report, Result, longest_gap
+from network.chaos.sandbox import missing
 from network.chaos.stage import ROLES
 from node.failpoints import FailPoint
 
@@ -30,7 +31,9 @@ def test_chosen() -> None:
     """Names and groups, in the order of the plan; none means all; an unknown one is refused with a hint."""
     assert chosen(()) == tuple(SCENARIOS.values())
     assert [each.name for each in chosen(("links/ring", "crashes/all", "clocks"))] == [
-        "crashes/all", "links/ring", "clocks/ahead", "clocks/behind", "clocks/hour", "clocks/jumps",
+        "crashes/all", "links/ring",
+        "clocks/ahead", "clocks/behind", "clocks/hour-ahead", "clocks/hour-behind",
+        "clocks/jumps",
     ]  # fmt: skip
     with pytest.raises(LedgerError, match="did you mean 'links'") as refused:
         chosen(("linkz",))
@@ -46,17 +49,30 @@ def test_names() -> None:
         assert f"| `{scenario.group}` |" in page
 
 
+def test_links_by_relays() -> None:
+    """What a machine without namespaces plays is played where there are some, too, and never twice."""
+    links = [name.partition("/")[2] for name in SCENARIOS if name.startswith("links/")]
+    relays = [each for each in SCENARIOS.values() if each.group == "relays"]
+    assert [each.name.partition("/")[2] for each in relays] == links
+    for each in relays:
+        assert each.is_by_relays
+        assert [missing(need, is_inside=True) for need in each.needs] == [""]
+        assert "by relays here" in missing(each.needs[0], is_inside=False)
+
+
 def test_report() -> None:
     """A run is green where all that was played held, and something was played."""
-    held, skipped = Result("links/ring", faults=1, final=9), Result("disks/slow", skipped="needs strace")
+    held = Result("links/ring", wire="relays", faults=1, final=9)
+    skipped = Result("disks/slow", skipped="needs strace")
     broken = Result("links/loss", violations=(Violation("lost", "it is nowhere"),))
-    assert not Report("relays", 1).is_green
-    assert not Report("relays", 1, [skipped]).is_green
-    assert Report("relays", 1, [held, skipped]).is_green
-    assert not Report("relays", 1, [held, broken]).is_green
+    assert not Report(1).is_green
+    assert not Report(1, [skipped]).is_green
+    assert Report(1, [held, skipped]).is_green
+    assert not Report(1, [held, broken]).is_green
     assert [each.word for each in (held, skipped, broken)] == ["held", "skipped", "BROKEN"]
-    summary = Report("relays", 1, [held, skipped, broken]).summary()
+    summary = Report(1, [held, skipped, broken]).summary()
     assert (summary["played"], summary["held"], summary["skipped"], summary["violations"]) == (2, 1, 1, 1)
+    assert summary["not_shown"] == {"needs strace": ["disks/slow"]}
     assert broken.as_json()["violations"] == [{"rule": "lost", "message": "it is nowhere"}]
 
 
