@@ -20,7 +20,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -146,8 +146,9 @@ class HomeLock:
             raise LedgerError(
                 "home.in_use", f"{home.root} is in use by process {holder or 'unknown'}"
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
+        with suppress(OSError):  # a full disk: who asks hears "unknown", and the stores say what is wrong
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
         """Let go; every store must be closed by now."""

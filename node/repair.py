@@ -21,7 +21,7 @@ from node.home import Home, HomeLock, set_aside
 from node.lost_blocks import begin_again
 from node.store.blocks import BlockStore
 from node.store.disk import LocalDisk
-from node.store.failure import StoreError, StoreLost, StoreMismatch
+from node.store.failure import StoreError, StoreFailed, StoreLost, StoreMismatch, not_opened
 from node.store.journal import JOURNAL_BYTES_MAX, Journal, read_journal
 from node.store.leveldb import LevelDatabase, repair
 from node.store.stores import BLOCKS_FOLDER, STATE_FOLDER, Stores, stores_over
@@ -41,6 +41,7 @@ def repair_home(home: Home, genesis: Genesis, tell: Callable[[str], None], *, is
     Raises:
         LedgerError: `home.missing`, `home.in_use`.
         StoreMismatch: the data is of another chain or format, which is no damage.
+        StoreFailed: the disk is full, read-only, ...; what was begun is undone.
         OSError
     """
     with HomeLock(home):
@@ -91,10 +92,14 @@ def _foresee(home: Home, genesis: Genesis, tell: Callable[[str], None]) -> bool:
 
 
 def _problem(check: Callable[[], None]) -> StoreError | None:
-    """What a check finds wrong, if anything that a repair may help."""
+    """What a check finds wrong, if anything that a repair may help.
+
+    Raises:
+        StoreMismatch. StoreFailed: a full disk is no damage either.
+    """
     try:
         check()
-    except StoreMismatch:
+    except (StoreMismatch, StoreFailed):
         raise
     except StoreError as problem:
         return problem
@@ -129,13 +134,18 @@ def _save_blocks(path: Path, genesis: Genesis, found: StoreError, tell: Callable
         return False
     aside = set_aside(path)
     tell(f"blocks: set aside as {aside}, trying to save a copy")
-    shutil.copytree(aside, path)
 
     def saved() -> None:
         repair(path)
         _check_blocks(path, genesis)
 
-    problem = _problem(saved)
+    try:
+        shutil.copytree(aside, path)
+        problem = _problem(saved)
+    except (OSError, StoreFailed):
+        shutil.rmtree(path, ignore_errors=True)
+        aside.rename(path)
+        raise
     if problem is None:
         return True
     tell(f"blocks: the copy can't be saved: {problem}")
@@ -182,7 +192,7 @@ def _check_log(path: Path, tell: Callable[[str], None]) -> None:
     except FileNotFoundError:
         raise StoreLost(path, "the log is missing") from None
     except OSError as problem:
-        raise StoreError("store.unreadable", path, str(problem)) from None
+        raise not_opened(path, problem) from None
     _, entries, end = read_journal(path, data)
     read_entries(path, entries)
     if end < len(data):

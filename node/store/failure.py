@@ -106,12 +106,30 @@ class FailStop:
 
     def fail(self, doing: str, problem: Exception) -> StoreFailed:
         """Report the first failure; answers the exception to raise where the process does not end."""
-        number = error_number(problem)
-        name = errno.errorcode.get(number, "errno unknown") if number else "errno unknown"
-        next_step = _NEXT_STEPS.get(number or 0, _NEXT_STEP_OTHERWISE)
-        self._failure = StoreFailed(self._path, f"{doing}: {name} ({problem}); {next_step}")
+        self._failure = _failed(self._path, doing, problem)
         self.on_failure(self._failure)
         return self._failure
+
+
+def not_opened(path: Path | str, problem: Exception) -> StoreError:
+    """Why a store does not open. That the disk has no room, no right or no answer for it is no damage of the
+    store, and no repair mends it."""
+    if error_number(problem) in _NEXT_STEPS:
+        return _failed(path, "open", problem)
+    return StoreError("store.unreadable", path, f"it does not open: {_words(problem)}")
+
+
+def _failed(path: Path | str, doing: str, problem: Exception) -> StoreFailed:
+    number = error_number(problem)
+    name = errno.errorcode.get(number, "errno unknown") if number else "errno unknown"
+    next_step = _NEXT_STEPS.get(number or 0, _NEXT_STEP_OTHERWISE)
+    return StoreFailed(path, f"{doing}: {name} ({_words(problem)}); {next_step}")
+
+
+def _words(problem: Exception) -> str:
+    """What an exception says; LevelDB's say it in bytes."""
+    said = problem.args[0] if len(problem.args) == 1 else None
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(problem)
 
 
 def error_number(problem: Exception) -> int | None:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from node.store.disk import TEMPORARY_SUFFIX, Disk, File, replace_file
-from node.store.failure import FailStop, OnFailure, StoreCorrupted, StoreError, StoreLost, exit_process
+from node.store.failure import FailStop, OnFailure, StoreCorrupted, StoreLost, exit_process, not_opened
 
 JOURNAL_BYTES_MAX: Final = 1 << 30  # it is read into memory; the owner rewrites it long before
 RECORD_BYTES_MAX: Final = 16 << 20  # one block's body with room
@@ -102,6 +102,7 @@ class Journal:
 
         Raises:
             StoreLost: there is no log. StoreCorrupted: the offset is named.
+            StoreFailed: the disk is full, read-only, ...
             StoreError: `store.unreadable`.
         """
         try:
@@ -109,7 +110,7 @@ class Journal:
         except FileNotFoundError:
             raise StoreLost(path, "the log is missing") from None
         except OSError as problem:
-            raise StoreError("store.unreadable", path, str(problem)) from None
+            raise not_opened(path, problem) from None
         salt, records, end = read_journal(path, data)
         try:
             disk.remove(_temporary(path))
@@ -118,7 +119,7 @@ class Journal:
             # sync left it there. It counts as promised from now on, so it is made durable first.
             file.sync()
         except OSError as problem:
-            raise StoreError("store.unreadable", path, str(problem)) from None
+            raise not_opened(path, problem) from None
         return cls(disk, path, on_failure, random_bytes, salt, file, end), records
 
     @property

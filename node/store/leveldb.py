@@ -15,7 +15,15 @@ from typing import Any, Final
 import plyvel
 
 from node.store.database import Batch, Reader
-from node.store.failure import FailStop, OnFailure, StoreCorrupted, StoreError, StoreLost, exit_process
+from node.store.failure import (
+    FailStop,
+    OnFailure,
+    StoreCorrupted,
+    StoreError,
+    StoreLost,
+    exit_process,
+    not_opened,
+)
 
 WRITE_BUFFER_BYTES: Final = 16 << 20  # larger ones stall for longer when they are merged
 BLOOM_BITS: Final = 10  # a key, so that one absent key in a hundred costs a read
@@ -88,6 +96,7 @@ class LevelDatabase(_LevelReader):
         Raises:
             StoreLost: the files that say what the database holds are gone.
             StoreCorrupted: they are damaged.
+            StoreFailed: the disk is full, read-only, ...
             StoreError: `store.exists` (create), `store.unreadable`.
         """
         if create and _has_files(path):
@@ -108,7 +117,7 @@ class LevelDatabase(_LevelReader):
         except plyvel.CorruptionError as problem:
             raise StoreCorrupted(path, "at open", f"{problem}") from None
         except plyvel.Error as problem:
-            raise StoreError("store.unreadable", path, f"it does not open: {problem}") from None
+            raise not_opened(path, problem) from None
         super().__init__(path, source, FailStop(path, on_failure))
 
     @property
@@ -144,12 +153,13 @@ def repair(path: Path) -> None:
     """Let LevelDB save what it can of a damaged folder; what it saves must then be checked against the chain.
 
     Raises:
+        StoreFailed: the disk is full, read-only, ...
         StoreError: `store.unreadable`.
     """
     try:
         plyvel.repair_db(str(path), paranoid_checks=True)
     except plyvel.Error as problem:
-        raise StoreError("store.unreadable", path, f"it can't be repaired: {problem}") from None
+        raise not_opened(path, problem) from None
 
 
 def _has_files(path: Path) -> bool:
@@ -163,7 +173,9 @@ def _check_present(path: Path) -> None:
         named = current.read_text("ascii").strip()
     except FileNotFoundError:
         raise StoreLost(path, "CURRENT is missing") from None
-    except (OSError, UnicodeDecodeError) as problem:
+    except OSError as problem:
+        raise not_opened(current, problem) from None
+    except UnicodeDecodeError as problem:
         raise StoreCorrupted(path, "CURRENT", str(problem)) from None
     if not named.startswith("MANIFEST-") or "/" in named:
         raise StoreCorrupted(path, "CURRENT", "it names no manifest")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from node.founding import found_data
 from node.home import Home, HomeLock, set_aside
 from node.repair import LOG_IS_EMPTY, repair_home
 from node.store.disk import LocalDisk
-from node.store.failure import StoreError, StoreMismatch
+from node.store.failure import StoreError, StoreFailed, StoreMismatch
 from node.store.journal import Journal, Record
 from node.store.stores import open_stores
 from tests.node.store.chain import extend
@@ -104,6 +106,43 @@ def test_damaged_state_is_made_again_from_the_blocks(home: Home, damage: Callabl
     assert "begins at genesis again" in told
     assert heights(home) == (HEIGHT, HEIGHT)
     assert records(home) == [Record(RECORD, each) for each in PAYLOADS], "the signer forgets nothing"
+
+
+def test_a_full_disk_is_no_damage(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stores that can't be opened for want of room are left alone: what is whole must not be set aside."""
+    before = sorted(each.name for each in home.data.iterdir())
+
+    def full(path: Path, **_: object) -> None:
+        raise StoreFailed(path, "open: ENOSPC (no space left)")
+
+    monkeypatch.setattr("node.repair.LevelDatabase", full)
+    for is_dry in (True, False):
+        with pytest.raises(StoreFailed, match="ENOSPC"):
+            repair_home(home, GENESIS, lambda line: None, is_dry=is_dry)
+    monkeypatch.undo()
+    assert sorted(each.name for each in home.data.iterdir()) == sorted({*before, "node.lock"})
+    assert heights(home) == (HEIGHT, HEIGHT)
+
+
+def test_no_room_for_a_copy_undoes_the_repair(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk fills while damaged blocks are copied: they lie where they lay, and are saved later."""
+    for file in (home.data / "blocks").glob("MANIFEST*"):
+        file.unlink()
+    before = sorted(each.name for each in (home.data / "blocks").iterdir())
+
+    def fill(source: Path, target: Path) -> None:
+        target.mkdir()
+        (target / "begun").write_bytes(b"")
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(shutil, "copytree", fill)
+    with pytest.raises(OSError, match="no space left"):
+        repair_home(home, GENESIS, lambda line: None)
+    monkeypatch.undo()
+    assert sorted(each.name for each in (home.data / "blocks").iterdir()) == before
+    assert not list(home.data.glob("*.damaged-*"))
+    assert repaired(home)[0]
+    assert heights(home) == (HEIGHT, HEIGHT)
 
 
 def test_a_lost_manifest_of_the_blocks_is_mended_in_a_copy(home: Home) -> None:

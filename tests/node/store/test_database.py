@@ -192,6 +192,38 @@ def test_a_failed_write_on_a_real_disk_ends_the_process_with_75(tmp_path: Path) 
     database.close()
 
 
+OPENED_WITHOUT_ROOM = """
+import resource, sys
+from pathlib import Path
+from node.store.failure import StoreError
+from node.store.leveldb import LevelDatabase, repair
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+for touch in (lambda path: LevelDatabase(path, create=False), repair):
+    try:
+        touch(Path(sys.argv[1]))
+    except StoreError as problem:
+        print(problem)
+"""
+
+
+def test_a_start_without_room_is_no_damage(tmp_path: Path) -> None:
+    """A database that can't open because nothing can be written says so, and what to do, in one line."""
+    level(tmp_path / "db", create=True).close()
+    run = subprocess.run(
+        [sys.executable, "-c", OPENED_WITHOUT_ROOM, str(tmp_path / "db")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = run.stdout.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        assert line.startswith(f"store.failed in {tmp_path / 'db'}: open: EFBIG (IO error: ")
+        assert "ulimit -f" in line
+    level(tmp_path / "db", create=False).close()
+
+
 @pytest.mark.parametrize(
     ("problem", "shown"),
     [

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.store.disk import LocalDisk
-from node.store.failure import StoreCorrupted, StoreError, StoreFailed, StoreLost
+from node.store.failure import StoreCorrupted, StoreFailed, StoreLost
 from node.store.journal import RECORD_BYTES_MAX, Journal, Record, read_journal
 from node.store.memory_disk import MemoryDisk
 
@@ -305,7 +305,7 @@ def test_a_short_write_leaves_a_tail_that_is_cut_off() -> None:
 
     disk.fault = half_then_full
     journal.append(2, b"b" * 50)
-    with pytest.raises(StoreFailed, match="ENOSPC"):
+    with pytest.raises(StoreFailed, match=r"ENOSPC"):
         journal.sync()
     disk.fault = None
     disk.crash(keep=lambda size: size)
@@ -329,12 +329,15 @@ def test_any_bytes_are_refused_or_read(data: bytes) -> None:
 
 
 def test_an_unreadable_log_is_no_missing_log() -> None:
-    """An error of the disk while reading is told as such."""
+    """An error of the disk while reading is told as such, with what to do: no damage to be repaired."""
     disk, _ = written([])
     disk.fault = fail_on("read")
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(StoreFailed, match=r"EIO .*check the disk"):
         opened(disk)
-    assert caught.value.code == "store.unreadable"
+    for operation in ("extend", "sync"):
+        disk.fault = fail_on(operation, errno.ENOSPC)
+        with pytest.raises(StoreFailed, match=r"ENOSPC .*free space"):
+            opened(disk)
 
 
 def test_records_have_a_largest_size() -> None:
