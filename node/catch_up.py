@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ PAGE_BLOCKS_MAX: Final = 64
 PAGE_BYTES_MAX: Final = 8 << 20
 ANSWER_SECONDS: Final = 5.0
 PAUSE_SECONDS: Final = 0.5  # after every peer was asked in vain
+STEP_SECONDS_MIN: Final = 0.001  # below it a page came at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,7 @@ class CatchUp:
         self._on_invalid = on_invalid
         self._target: Certificate | None = None
         self._wanted = asyncio.Event()
-        self._turn = 0
+        self._pace: dict[PublicKey, float] = {}  # blocks a second that each peer's last page brought
         self.regaining: Height | None = None  # the last of the blocks that were lost here
 
     @property
@@ -110,13 +112,26 @@ class CatchUp:
         self.regaining = None
 
     async def _round(self, step: Callable[[PublicKey], Awaitable[bool]]) -> None:
-        """One page from one peer, first from the one that answered last; a pause where nobody has it."""
+        """One page from one peer; a pause where nobody has it.
+
+        First whoever was not asked yet, then whoever brought most blocks a second the last time: a peer that
+        hands out the truth more slowly than the chain grows holds nobody back.
+        """
         peers = self._peers()
-        for offset in range(len(peers)):
-            if await step(peers[(self._turn + offset) % len(peers)]):
-                self._turn += offset
+        self._pace = {peer: self._pace.get(peer, math.inf) for peer in peers}
+        for peer in sorted(peers, key=self._pace.__getitem__, reverse=True):
+            if await self._timed(step, peer):
                 return
         await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _timed(self, step: Callable[[PublicKey], Awaitable[bool]], peer: PublicKey) -> bool:
+        """Do a step with a peer, and note how quickly it brought this node on."""
+        loop, height = asyncio.get_running_loop(), self._executor.committed.header.height
+        begun = loop.time()
+        is_done = await step(peer)
+        blocks = self._executor.committed.header.height - height
+        self._pace[peer] = blocks / max(loop.time() - begun, STEP_SECONDS_MIN)
+        return is_done
 
     async def _step(self, peer: PublicKey) -> bool:
         """One page from one peer; whether the chain grew or the aim is reached."""

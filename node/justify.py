@@ -33,6 +33,7 @@ LOG: Final = logger("justify")
 
 FILL_SECONDS: Final = 5.0
 FILL_VIEWS_MAX: Final = 256  # holes that one round asks for
+SOURCE_SECONDS: Final = 20.0  # for all that one peer holds of them: another may be quicker
 RANGES_MAX: Final = 64  # questions to one peer about one finalization, for holes that lie apart
 
 AskSettled = Callable[[PublicKey, Epoch, View, View], Awaitable[Sequence[bytes]]]
@@ -153,14 +154,15 @@ class Justifier:
         came: dict[View, Certificate] = {}
         wanted = dict.fromkeys(missing)
         try:
-            for after, until in list(ranges(missing))[:RANGES_MAX]:
-                async for each in self._between(peer, epoch, after, until, validators):
-                    if each.view in wanted and self._is_of(each, chain):
-                        came[each.view] = each
+            async with asyncio.timeout(SOURCE_SECONDS):
+                for after, until in list(ranges(missing))[:RANGES_MAX]:
+                    async for each in self._between(peer, epoch, after, until, validators):
+                        if each.view in wanted and self._is_of(each, chain):
+                            came[each.view] = each
         except LedgerError as refusal:
             self._on_invalid(peer, refusal.code)
         except TimeoutError:
-            pass  # it is silent: what came is good, and others are asked
+            pass  # it is silent or slow: what came is good, and others are asked
         return list(came.values())
 
     async def _between(

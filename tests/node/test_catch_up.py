@@ -142,6 +142,27 @@ async def test_a_long_way_is_gone_page_by_page() -> None:
     assert [start for _, start, _ in follower.asked] == [1, PAGE_BLOCKS_MAX + 1]
 
 
+async def test_a_peer_that_deals_out_the_truth_drop_by_drop_holds_nobody_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One honest block in five seconds is slower than the chain grows: the quicker peer is asked instead."""
+    follower = Follower(await source_of(3 * PAGE_BLOCKS_MAX))
+    follower.peers = [ANNA, BERT]
+    loop, ask, late = asyncio.get_running_loop(), follower.ask, 0.0
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + late)
+
+    async def slow(peer: PublicKey, start: Height, blocks_max: int) -> Page | None:
+        nonlocal late
+        late += 4.9 if peer == ANNA else 0.0
+        return await ask(peer, start, 1 if peer == ANNA else blocks_max)
+
+    monkeypatch.setattr(follower.catch_up, "_ask", slow)
+    assert await follower.follow(turns=20_000)
+    assert [peer for peer, _, _ in follower.asked] == [ANNA, BERT, BERT, BERT]
+    assert follower.blamed == []
+
+
 async def test_what_lies_beyond_the_aim_is_left_to_consensus() -> None:
     """A peer that is ahead answers with more: the node takes the part up to its aim, and blames nobody."""
     follower = Follower(await source_of(6))

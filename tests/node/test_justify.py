@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 import node.catch_up as catch_up_module
 from ledger.codec import encode
 from ledger.consensus.events import Behind
-from ledger.types import BlockId, Height, PublicKey, TimeMs, View
+from ledger.types import BlockId, Epoch, Height, PublicKey, TimeMs, View
 from ledger.vote import Certificate, Vote, VoteKind, sign_vote
 from node.catch_up import PAGE_BLOCKS_MAX
 from node.exchange import Exchange
@@ -128,6 +129,29 @@ async def test_several_peers_make_it_whole() -> None:
     assert await follower.follow(target_of(follower))
     assert held_views(follower.room) == list(range(1, 9))
     assert (BERT, 4, 7) in follower.asked_views
+
+
+async def test_who_deals_out_certificates_one_by_one_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AC9: true certificates, one in five seconds: after a while the others are asked for the rest."""
+    follower = Follower(await source_in(1, 60))
+    follower.peers = [ANNA, BERT]
+    loop, ask, late = asyncio.get_running_loop(), follower.ask_settled, 0.0
+    clock = loop.time
+    monkeypatch.setattr(loop, "time", lambda: clock() + late)
+
+    async def slow(peer: PublicKey, epoch: Epoch, after: View, until: View) -> Sequence[bytes]:
+        nonlocal late
+        page = await ask(peer, epoch, after, until)
+        if peer == ANNA:
+            late += 4.9
+            await asyncio.sleep(0)
+        return page[:1] if peer == ANNA else page
+
+    monkeypatch.setattr(follower.justifier, "_ask", slow)
+    assert await follower.follow(target_of(follower))
+    assert len([peer for peer, _, _ in follower.asked_views if peer == ANNA]) < 10
+    assert held_views(follower.room) == held_views(follower.source)
+    assert follower.blamed == []
 
 
 async def test_a_long_gap_comes_page_by_page() -> None:
