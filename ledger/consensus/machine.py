@@ -332,12 +332,28 @@ class Consensus:
     def _count(self, signed: SignedVote) -> None:
         """Count a verified vote; a quorum becomes a certificate, sent even if the block is unverified."""
         state = self._state
+        self._show_proposal(signed)
         self._accuse(state.tally.add(signed, state.certificates.against(signed)))
         self._watch.heard(state.validators.public_key(signed.validator))
         certificate = state.tally.certificate(signed.vote)
         if certificate is not None and not state.certificates.holds(certificate):
             self._out.broadcast(CertificatesMessage((certificate,)))
             self._accept(certificate)
+
+    def _show_proposal(self, signed: SignedVote) -> None:
+        """Send the proposal held to who notarizes another block, once: a leader that showed its two apart is
+        proved guilty by both. Of two who vote so, one holds its proposal when it hears the other's vote."""
+        state, view = self._state, View(signed.vote.view)
+        round_ = state.rounds.get(view)
+        if (
+            signed.vote.kind is VoteKind.NOTARIZE
+            and signed.validator != state.me
+            and round_ is not None
+            and round_.proposal is not None
+            and round_.proposal.signed.proposal.block_id != signed.vote.block_id
+            and not state.tally.has_voted(view, VoteKind.NOTARIZE, signed.validator)
+        ):
+            self._out.send(Peer(signed.validator), round_.proposal)
 
     def _suspect_signers(self, certificate: Certificate) -> None:
         """Who is in a certificate and has said something else in its view, heard here or in another one."""

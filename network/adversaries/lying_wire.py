@@ -27,8 +27,8 @@ class Lie:
     def __init__(self) -> None:
         self.told = 0
 
-    def outgoing(self, message: Message) -> Iterable[Message]:
-        """What leaves in the place of a message."""
+    def outgoing(self, message: Message, receiver: bytes) -> Iterable[Message]:
+        """What leaves in the place of a message to a peer, known by its certificate."""
         return (message,)
 
     def is_heard(self, message: Message) -> bool:
@@ -83,7 +83,8 @@ class _LyingChannel:
         if data is None:
             return
         try:
-            told = [encode_message(each) for each in self._lie.outgoing(decode_message(data))]
+            said = self._lie.outgoing(decode_message(data), self.certificate)
+            told = [encode_message(each) for each in said]
         except LedgerError:
             told = [data]  # of the handshake
         for each in told:

@@ -254,9 +254,10 @@ def until(holds: Callable[[], bool], seconds: float, otherwise: str) -> None:
         time.sleep(POLL_SECONDS)
 
 
-def liar_command(home: Path, lie: Offence) -> tuple[str, ...]:
-    """How a validator is started that lies."""
-    return (sys.executable, "-m", "network.chaos.liar", "--home", str(home), "--lie", lie.value)
+def liar_command(home: Path, lie: Offence, *, is_apart: bool = False) -> tuple[str, ...]:
+    """How a validator is started that lies, apart: to each half of the others another statement."""
+    command = (sys.executable, "-m", "network.chaos.liar", "--home", str(home), "--lie", lie.value)
+    return (*command, "--apart") if is_apart else command
 
 
 def is_validator(node: PlannedNode) -> bool:

@@ -148,6 +148,7 @@ def running(
     observers: int = 0,
     parameters: Parameters | None = None,
     liars: Mapping[str, Offence] | None = None,
+    is_apart: bool = False,
 ) -> Iterator[Cluster]:
     """A new network in a folder, stopped at the end. `liars`: nodes that sign against the rules, and how."""
     testnet = Testnet(folder)
@@ -157,15 +158,16 @@ def running(
     testnet.create(plan if parameters is None else replace(plan, parameters=parameters))
     try:
         for name, offence in (liars or {}).items():
-            _start_liar(testnet, name, offence)
+            _start_liar(testnet, name, offence, is_apart)
         testnet.start()
         yield Cluster(testnet)
     finally:
         testnet.stop()
 
 
-def _start_liar(testnet: Testnet, name: str, offence: Offence) -> None:
+def _start_liar(testnet: Testnet, name: str, offence: Offence, is_apart: bool) -> None:
     """Start a node as a liar; the network takes it for one that runs already."""
     entry = testnet.file().node(name)
     home = Path(entry.home)
-    start_process(home, liar_command(home, offence), Path(entry.log), node_environment(os.environ))
+    command = liar_command(home, offence, is_apart=is_apart)
+    start_process(home, command, Path(entry.log), node_environment(os.environ))

@@ -151,6 +151,17 @@ def test_two_of_seven_lie(offences: tuple[Offence, ...], tmp_path: Path) -> None
         check_chain(cluster, load.reported, 7)
 
 
+def test_two_proposals_shown_apart(tmp_path: Path) -> None:
+    """Two are shown one proposal and the third another, so nobody was shown both: they find out (N7)."""
+    liars = {LIAR: Offence.TWO_PROPOSALS}
+    with running(tmp_path / "net", parameters=parameters(1000), liars=liars, is_apart=True) as cluster:
+        load = Load(cluster, range(3))
+        with load.running():
+            punish(cluster, liars, tmp_path / "person", 1000)
+            goes_on(cluster, load)
+        check_chain(cluster, load.reported, 4)
+
+
 def refused(cluster: Cluster, home: Path, code: str, *words: str) -> None:
     """A command of the liar's organisation is refused with this code."""
     said = Person(cluster, OWNER, home)("validator", *words)

@@ -15,6 +15,7 @@ from ledger.consensus.events import (
     Peer,
     Persist,
     Report,
+    Send,
     WakeAt,
 )
 from ledger.consensus.messages import (
@@ -375,6 +376,26 @@ def test_proposal_the_first_only() -> None:
     assert votes_in(effects) == []
     assert of(effects, Evidence) == [Evidence(LEADERS[1], first.signed, second.signed)]
     assert of(subject.hear(third, LEADERS[1]), Evidence) == []
+
+
+def test_proposal_is_shown_to_who_was_shown_another() -> None:
+    """A leader that shows two proposals apart is proved guilty: who votes for the other is sent mine."""
+    subject = follower()
+    mine, theirs = block_on(BASE, 1), block_on(BASE, 2)
+    one, other = (index for index in subject.others if index != LEADERS[1])
+    held = subject.proposal(1, mine)
+    subject.hear(held, LEADERS[1])
+    assert of(subject.hear_votes([one], NOTARIZE, 1, mine), Send) == []
+    (sent,) = of(subject.hear_votes([other], NOTARIZE, 1, theirs), Send)
+    assert sent.peer == Peer(other)
+    assert isinstance(sent.message, ProposalMessage)
+    assert (sent.message.signed, sent.message.header) == (held.signed, mine)
+    assert of(subject.hear_votes([other], NOTARIZE, 1, block_on(BASE, 3)), Send) == []
+    assert of(subject.hear_votes([other], NULLIFY, 1), Send) == []
+    elsewhere = follower()
+    elsewhere.hear(elsewhere.proposal(1, theirs), LEADERS[1])
+    effects = elsewhere.hear(sent.message, one)
+    assert [each.validator for each in of(effects, Evidence)] == [LEADERS[1]]
 
 
 def test_proposal_from_the_leader_only() -> None:

@@ -31,7 +31,7 @@ class FalsePages(Lie):
         super().__init__()
         self._random = random
 
-    def outgoing(self, message: Message) -> Iterable[Message]:
+    def outgoing(self, message: Message, receiver: bytes) -> Iterable[Message]:
         """Another page in the place of each."""
         if not isinstance(message, Blocks) or not message.blocks:
             return (message,)
@@ -59,7 +59,7 @@ class FalseBodies(Lie):
         super().__init__()
         self._random = random
 
-    def outgoing(self, message: Message) -> Iterable[Message]:
+    def outgoing(self, message: Message, receiver: bytes) -> Iterable[Message]:
         """Another answer in the place of a body; a flipped bit in some transactions."""
         match message:
             case Body(block=data):
@@ -80,7 +80,7 @@ class Junk(Lie):
         super().__init__()
         self._random = random
 
-    def outgoing(self, message: Message) -> Iterable[Message]:
+    def outgoing(self, message: Message, receiver: bytes) -> Iterable[Message]:
         """The message, and now and then something of no use after it."""
         if self._random.randrange(JUNK_ONE_IN):
             return (message,)

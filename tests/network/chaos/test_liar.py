@@ -43,6 +43,7 @@ KEYS = [key_pair(bytes([index + 1]) * 32) for index in range(4)]
 VALIDATORS = ValidatorSet(tuple(Validator(key.public, 1, f"node-{at}") for at, key in enumerate(KEYS)))
 LED = leader(CHAIN, EPOCH, VIEW, VALIDATORS)
 FOLLOWER = (LED + 1) % 4
+PEER = b"a peer's certificate"
 ROOTS = (b"r" * 32,) * 9
 HEADER = Header(1, CHAIN, 7, EPOCH, b"p" * 32, 1_000, *ROOTS, 0, 0, 1)
 STATUS = Consensus(encode_message(StatusMessage(EPOCH, VIEW, 4, 4)))
@@ -71,7 +72,7 @@ def told(lie: ConsensusLie, index: int) -> list[Said]:
         own = (proposal_of_leader(), *own)
     else:
         assert lie.is_heard(proposal_of_leader())
-    left = [each for message in (*own, STATUS) for each in lie.outgoing(message)]
+    left = [each for message in (*own, STATUS) for each in lie.outgoing(message, PEER)]
     assert left[-1] == STATUS, "what is no matter of a lie passes as it is"
     return [decode_message(each.payload) for each in left if isinstance(each, Consensus | CompactProposal)]
 
@@ -105,6 +106,25 @@ def test_each_lie_is_the_offence_of_its_name(offence: Offence) -> None:
     assert lie.told == 1, "one view, one lie"
 
 
+@pytest.mark.parametrize("offence", [each for each in Offence if each is not Offence.PROPOSAL_OUT_OF_TURN])
+def test_told_apart_each_hears_one_statement(offence: Offence) -> None:
+    """No peer holds evidence, all of them together do; a peer hears the same side each time."""
+    index = LED if offence is Offence.TWO_PROPOSALS else FOLLOWER
+    lie = lie_of(offence, KEYS[index], is_apart=True)
+    own = (proposal_of_leader(), *votes_of(index)) if index == LED else votes_of(index)
+    heard = {
+        peer: [each for message in own for each in lie.outgoing(message, peer)] for peer in (b"1", b"2", b"3")
+    }
+    assert heard[b"1"] == heard[b"3"] != heard[b"2"]
+    assert [len(each) for each in heard.values()] == [len(own)] * 3
+    assert [each for message in own for each in lie.outgoing(message, b"2")] == heard[b"2"]
+    together = [each for peer in heard.values() for each in peer]
+    said = [
+        decode_message(each.payload) for each in together if isinstance(each, Consensus | CompactProposal)
+    ]
+    assert offence in {offence_of(each) for each in evidence_in(said)}
+
+
 @pytest.mark.parametrize("offence", Offence)
 def test_without_an_occasion_nobody_lies(offence: Offence) -> None:
     """A nullify vote, and a vote for what nobody was heard to propose, leave no evidence."""
@@ -112,7 +132,7 @@ def test_without_an_occasion_nobody_lies(offence: Offence) -> None:
     vote = Vote(CHAIN, EPOCH, VIEW, VoteKind.NULLIFY, None)
     signed = SignedVote(vote, FOLLOWER, sign_vote(KEYS[FOLLOWER], vote))
     message = Consensus(encode_message(VotesMessage((signed,))))
-    assert list(lie.outgoing(message)) == [message]
+    assert list(lie.outgoing(message, PEER)) == [message]
     assert lie.told == 0
 
 
