@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import nacl.bindings as sodium
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from ledger.validators import (
     slots_by_stake,
     validators_hash,
 )
+from tests.ledger.refusals import code_of
 
 CHAIN = ChainId(b"c" * 32)
 
@@ -131,3 +133,22 @@ def test_the_schedule_is_seeded_by_chain_and_epoch() -> None:
     assert turn(CHAIN, 0) == turn(CHAIN, 0)
     assert turn(CHAIN, 0) != turn(CHAIN, 1)
     assert turn(CHAIN, 0) != turn(ChainId(b"d" * 32), 0)
+
+
+def test_a_set_that_is_read_again_costs_no_curve_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evidence is held against the set of its epoch each second: 144 pieces of one liar, 128 keys each."""
+    validators = [Validator(key_pair(bytes([number]) * 32).public, 1, "node") for number in range(200, 220)]
+    looked: list[bytes] = []
+    original = sodium.crypto_core_ed25519_is_valid_point
+
+    def counted(point: bytes) -> bool:
+        looked.append(point)
+        return bool(original(point))
+
+    monkeypatch.setattr(sodium, "crypto_core_ed25519_is_valid_point", counted)
+    for _ in range(144):
+        ValidatorSet(tuple(validators))
+    assert len(looked) <= len(validators)
+    small_order = bytes([1]).ljust(32, b"\0")
+    for _ in range(2):
+        assert code_of(lambda: ValidatorSet((Validator(small_order, 1, "node"),))) == "key.invalid"
