@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "doctor": Lazy("cli.node_commands.doctor:doctor", "Say why the chain does not advance."),
     "repair": Lazy("cli.node_commands.repair:repair", "Check the stores of a stopped node and mend them."),
     "history": Lazy("cli.node_commands.history:history", "Move a validator's record to another host."),
+    "recovery": Lazy("cli.node_commands.recovery:recovery", "Bring a chain back that lost its records."),
     "token": Lazy("cli.node_commands.token:token", "Tokens for clients of this site."),
     "key": Lazy("cli.node_commands.key:key", "The public halves of the node's keys."),
     "failpoints": Lazy("cli.node_commands.failpoints:failpoints", "Places where a test can end the process."),

@@ -19,7 +19,7 @@ from ledger.merkle import log
 from ledger.types import (
     BLOCK_BYTES_MAX,
     BLOCK_TRANSACTIONS_MAX,
-    QUORUM_CERTIFICATE_BYTES_MAX,
+    RECOVERY_BYTES_MAX,
     ZERO_HASH,
     BlockId,
     Bytes32,
@@ -30,7 +30,7 @@ from ledger.types import (
 HEADER_VERSION: Final = 1
 PROTOCOL_VERSION: Final = 1
 # What an encoded block may take: its parts, a MessagePack header for each transaction, and its own header.
-ENCODED_BYTES_MAX: Final = BLOCK_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 5 * BLOCK_TRANSACTIONS_MAX + 4096
+ENCODED_BYTES_MAX: Final = BLOCK_BYTES_MAX + RECOVERY_BYTES_MAX + 5 * BLOCK_TRANSACTIONS_MAX + 4096
 
 
 class Header(Canonical):
@@ -63,10 +63,14 @@ class Header(Canonical):
 
 
 class Block(Canonical):
-    """A header, the encoded quorum certificate of its parent (empty at heights 0 and 1), transactions."""
+    """A header, what its parent rests on, and transactions.
+
+    `last_certificate` is the encoded quorum certificate of the parent (empty at heights 0 and 1), or, in the
+    first block of an epoch that operators began, the encoded recovery (`ledger.recovery`).
+    """
 
     header: Header
-    last_certificate: Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
+    last_certificate: Annotated[bytes, Meta(max_length=RECOVERY_BYTES_MAX)]
     transactions: Annotated[tuple[bytes, ...], Meta(max_length=BLOCK_TRANSACTIONS_MAX)]
 
 

@@ -56,8 +56,10 @@ def is_last_block(start: EpochStart, height: int, time_ms: int, parameters: Cons
 def begin_epoch(state: Overlay, start: EpochStart, validators: ValidatorSet, parameters: Parameters) -> None:
     """Write what governs the blocks above `start`, and drop the sets whose evidence period is over."""
     before = PARAMETERS.get(state, b"") or parameters
+    ended = EPOCH.get(state, b"")
+    last = start.epoch - 1 if ended is None else ended.epoch  # a recovery passes over one
     kept = max(0, start.epoch - parameters.staking.evidence_epochs)
-    first = max(0, start.epoch - 1 - before.staking.evidence_epochs)
+    first = max(0, last - before.staking.evidence_epochs)
     for epoch in range(first, kept):
         VALIDATORS.delete(state, _key(epoch))
     EPOCH.put(state, b"", start)

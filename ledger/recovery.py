@@ -15,17 +15,35 @@ from typing import Annotated, Final, NamedTuple
 
 from msgspec import Meta
 
+from ledger.block import Header
 from ledger.codec import Canonical, decode, encode
 from ledger.crypto import KeyPair, Tag, hash_tagged, is_signature, sign
+from ledger.epoch import EpochStart, epoch_in_force, validators_in_force, validators_of
 from ledger.errors import LedgerError
-from ledger.types import VALIDATORS_MAX, BlockId, Bytes32, Bytes64, ChainId, Counter, Epoch, View
+from ledger.state import StateView
+from ledger.types import (
+    HEIGHT_MAX,
+    RECOVERY_BYTES_MAX,
+    VALIDATORS_MAX,
+    ZERO_HASH,
+    BlockId,
+    Bytes32,
+    Bytes64,
+    ChainId,
+    Counter,
+    Epoch,
+    Hash,
+    View,
+)
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, ValidatorIndex, VoteKind, verify_certificate
 
-RECOVERY_BYTES_MAX: Final = 2 << 20  # 128 reports, each with a certificate of 128 signers, and approvals
 EPOCHS_PASSED: Final = 2
 """How far above the ended epoch the new one is: a validator that lost its record may have entered the next
 one, alone, and voted there; nobody can have entered the one after."""
+VIEW_LAST: Final = View(HEIGHT_MAX)
+"""With the epoch before the new one, the floor that whoever reports promises to stay above (K2)."""
+_FORM: Final = b"\x92\x96"  # an array of two, the first of them an array of six; a certificate's has five
 
 
 class Report(Canonical):
@@ -72,6 +90,14 @@ class ApprovedRecovery(Canonical):
 
     recovery: Recovery
     approvals: Annotated[tuple[tuple[ValidatorIndex, Bytes64], ...], Meta(max_length=VALIDATORS_MAX)]
+
+
+class Approval(Canonical):
+    """One validator's signature under a recovery, named by its hash."""
+
+    recovery: Bytes32
+    validator: ValidatorIndex
+    signature: Bytes64
 
 
 class EndedEpoch(NamedTuple):
@@ -124,7 +150,7 @@ def approve(key: KeyPair, recovery: Recovery, ended: EndedEpoch) -> Bytes64:
         LedgerError: as `check_recovery`.
     """
     check_recovery(recovery, ended)
-    return sign(key, Tag.RECOVERY, _statement(recovery))
+    return sign(key, Tag.RECOVERY, recovery_hash(recovery))
 
 
 # --- checking ---------------------------------------------------------------------------
@@ -173,12 +199,11 @@ def verify_recovery(approved: ApprovedRecovery, ended: EndedEpoch) -> Margin:
             "recovery.too_little_stake",
             f"{stake} of {validators.total_stake} approve, more than two thirds are needed",
         )
-    margin = check_recovery(approved.recovery, ended)
-    statement = _statement(approved.recovery)
+    statement = recovery_hash(approved.recovery)
     for index, signature in approved.approvals:
         if not is_signature(validators.public_key(index), Tag.RECOVERY, statement, signature):
             raise LedgerError("recovery.wrong_signature", f"not approved by validator {index}")
-    return margin
+    return check_recovery(approved.recovery, ended)  # last: it may take thousands of signatures
 
 
 def check_successors(recovery: Recovery, ended: EndedEpoch, successors: ValidatorSet) -> None:
@@ -206,6 +231,57 @@ def check_successors(recovery: Recovery, ended: EndedEpoch, successors: Validato
             "recovery.too_few_records",
             f"whole records have {whole} of {successors.total_stake} units of stake in the epoch after",
         )
+
+
+def is_recovery(data: bytes) -> bool:
+    """Whether these bytes, which stand where a certificate may, say that they are a recovery."""
+    return data[: len(_FORM)] == _FORM
+
+
+def recovery_hash(recovery: Recovery) -> Hash:
+    """What an approval signs: 32 bytes over the whole of it, reports included."""
+    return hash_tagged(Tag.RECOVERY, encode(recovery))
+
+
+def begin_recovered(header: Header, identifier: BlockId, world: StateView, data: bytes) -> EpochStart:
+    """The epoch that an approved recovery begins on this block, whose state is `world` (K7, K9).
+
+    The set and the parameters are those that govern the block's children anyway.
+
+    Raises:
+        LedgerError: `encoding.*`, `recovery.*`, `certificate.*`: it does not, for ever.
+    """
+    approved = decode_recovery(data)
+    recovery = approved.recovery
+    if recovery.block_id != identifier:
+        raise LedgerError(
+            "recovery.wrong_base", f"it begins on block {recovery.block_id.hex()}, not {identifier.hex()}"
+        )
+    ended = ended_epoch(header, identifier, world, Epoch(recovery.ended_epoch))
+    verify_recovery(approved, ended)
+    if epoch_in_force(world).epoch != ended.epoch:
+        check_successors(recovery, ended, validators_in_force(world))
+    return EpochStart(recovery.new_epoch, header.height, header.time_ms)
+
+
+def ended_epoch(header: Header, identifier: BlockId, world: StateView, epoch: Epoch) -> EndedEpoch:
+    """An epoch as the state after a block knows it: that in force, or the one that this block is the last of.
+
+    Its base is known where it is this block; else it is no block.
+
+    Raises:
+        LedgerError: `recovery.wrong_place`: another one, of which this state can't judge.
+    """
+    in_force = epoch_in_force(world)
+    validators = validators_of(world, epoch)
+    is_last = header.epoch == epoch and in_force.epoch == epoch + 1
+    if validators is None or not (in_force.epoch == epoch or is_last):
+        raise LedgerError(
+            "recovery.wrong_place", f"of epoch {epoch}, here epoch {in_force.epoch} is in force"
+        )
+    is_base = in_force.epoch == epoch and in_force.base_height == header.height
+    base_id = identifier if is_base else BlockId(ZERO_HASH)
+    return EndedEpoch(ChainId(header.chain_id), epoch, validators, base_id)
 
 
 def decode_recovery(data: bytes) -> ApprovedRecovery:
@@ -289,8 +365,3 @@ def _choose(reports: Sequence[SignedReport], ended: EndedEpoch) -> tuple[View, B
             "farmgate evidence audit names who",
         )
     return highest, next(iter(named))
-
-
-def _statement(recovery: Recovery) -> bytes:
-    """What an approval signs: 32 bytes over the whole of it, reports included."""
-    return hash_tagged(Tag.RECOVERY, encode(recovery))

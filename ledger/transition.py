@@ -10,7 +10,7 @@ Source: docs/spec/ledger.md, rules X1-X13.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ledger.block import (
@@ -37,6 +37,7 @@ from ledger.genesis import Parameters, parameters_hash
 from ledger.members import Key, key_in_force
 from ledger.merkle import log
 from ledger.receipt import Receipt, Status, receipt_bytes
+from ledger.recovery import begin_recovered, is_recovery
 from ledger.state import Overlay, StateView, Table
 from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
 from ledger.types import (
@@ -106,6 +107,8 @@ class Tip:
     `epoch`, `validators` and `parameters` are those of its children: another epoch's than its own where
     it is the last block of one. `voters` is the set of its own epoch, which signs its certificates.
     `history` is the frontier over the ids of all headers up to and with this one.
+    `recovery` is what operators approved, encoded, where they begin an epoch on this block: its children
+    carry it in the place of a certificate.
     """
 
     header: Header
@@ -116,6 +119,7 @@ class Tip:
     validators: ValidatorSet
     epoch: EpochStart
     voters: ValidatorSet
+    recovery: bytes = b""
 
     @classmethod
     def restored(cls, header: Header, identifier: BlockId, world: World, history: log.Frontier) -> Tip:
@@ -125,6 +129,15 @@ class Tip:
         assert voters is not None, "the set of an epoch outlives the last block of it"
         parameters = parameters_in_force(world)
         return cls(header, identifier, world, history, parameters, validators, epoch, voters)
+
+    def recovered(self, recovery: bytes) -> Tip:
+        """The same block as the base of the epoch that an approved recovery begins on it.
+
+        Raises:
+            LedgerError: `recovery.*`, `certificate.*` or `encoding.*`: it begins none here.
+        """
+        start = begin_recovered(self.header, self.id, self.world, recovery)
+        return replace(self, epoch=start, recovery=recovery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +162,7 @@ def apply_block(
     Raises:
         LedgerError: `block.*` or `transaction.*`: the block is invalid, for ever.
     """
+    tip = governed(tip, block)
     check_place(tip, block)
     check_size(block.transactions, tip.parameters)
     transactions = []
@@ -174,6 +188,8 @@ def execute(
     raws = tuple(transaction.raw for transaction in transactions)
     check_size(raws, tip.parameters)
     overlay = Overlay(tip.world)
+    if tip.recovery:
+        begin_epoch(overlay, tip.epoch, tip.validators, tip.parameters)
     signers = _signers(tip, last_certificate)
     if signers:
         rules.begin_block(signers, overlay)
@@ -276,6 +292,18 @@ def _governing(
 # --- checks -------------------------------------------------------------------
 
 
+def governed(tip: Tip, block: Block) -> Tip:
+    """The tip as this child of it sees it: the base of a recovered epoch, if the child brings the recovery.
+
+    Raises:
+        LedgerError: as `Tip.recovered`.
+    """
+    data = block.last_certificate
+    if data == tip.recovery or not is_recovery(data) or block.header.parent_id != tip.id:
+        return tip  # else it was verified, or `check_place` refuses
+    return tip.recovered(data)
+
+
 def check_place(tip: Tip, block: Block) -> None:
     """Refuse a block that does not follow the tip, before any of its transactions is looked at.
 
@@ -290,6 +318,10 @@ def check_place(tip: Tip, block: Block) -> None:
         raise LedgerError(
             "block.wrong_time", f"{header.time_ms} ms is not after the parent's {tip.header.time_ms} ms"
         )
+    if tip.recovery:
+        if block.last_certificate != tip.recovery:
+            raise LedgerError("block.wrong_certificate", "the first block of a recovered epoch brings it")
+        return
     if tip.header.height == 0:
         if block.last_certificate:
             raise LedgerError("block.wrong_certificate", "the genesis block has no certificate")

@@ -17,6 +17,7 @@ STAKE_MAX: Final = 2**48  # of one validator: a sum over VALIDATORS_MAX stays be
 VALIDATORS_MAX: Final = 128
 EPOCHS_KEPT_MAX: Final = 1024  # validator sets and unbonding entries are kept for so many epochs at most
 QUORUM_CERTIFICATE_BYTES_MAX: Final = 16 << 10  # VALIDATORS_MAX signers at 68 bytes, the vote, room to spare
+RECOVERY_BYTES_MAX: Final = 2 << 20  # VALIDATORS_MAX reports, each with such a certificate, and approvals
 TRANSACTION_BYTES_MAX: Final = 1 << 20  # one signed capture of a large EPCIS document
 BLOCK_BYTES_MAX: Final = 8 << 20
 BLOCK_TRANSACTIONS_MAX: Final = 5_000  # their ids fit one replay record (160 kB)

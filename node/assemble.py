@@ -42,6 +42,7 @@ from node.p2p.identity import NodeIdentity
 from node.p2p.network import Network
 from node.p2p.transport import Transport
 from node.pace import Pace
+from node.recovering import Recovering
 from node.reporting import Reporter
 from node.resume import finalization_of_head, recover
 from node.site import Site
@@ -165,9 +166,22 @@ class RunningNode:
             self._driver.synced,
             exchange.found_finalization,
             exchange.refused_page,
+            exchange.heard_recovery,
             self._justifier,
         )
-        exchange.join(self._network, self._driver, self._catch_up)
+        self._recovering = Recovering(
+            self._executor,
+            signer,
+            self._log,
+            bodies,
+            self._catch_up,
+            exchange.fetch_body,
+            lambda: [exchange.peer(key) for key in exchange.page_sources()],
+            self._driver.give_up,
+            self._on_commit,
+            disk.offload,
+        )
+        exchange.join(self._network, self._driver, self._catch_up, self._recovering)
         self.site = Site(own, self._executor, exchange, keys.gateway)
         self._reporter = Reporter(
             exchange.evidence.held,
@@ -254,7 +268,10 @@ class RunningNode:
         if self._lost is not None:
             await self._catch_up.regain(self._lost)
             self._lost.forget_if_regained(self.stores.blocks)
-        await self._driver.run(self._started())
+        while True:
+            while self._recovering.begin_kept():
+                await self._recovering.complete()
+            await self._driver.run(self._started())  # until operators give the epoch up
 
     def _started(self) -> Started:
         tip = self._executor.committed

@@ -22,6 +22,7 @@ from ledger.block import Header
 from ledger.codec import decode
 from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
+from ledger.recovery import is_recovery
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, ChainId, Epoch, Height
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate
@@ -112,9 +113,23 @@ def audit_blocks(genesis: Genesis, first: BlockStore, second: BlockStore) -> Agr
     if parting == 0:
         raise LedgerError("audit.broken_history", "the histories differ in block 0, of one genesis")
     shared = Height(parting - 1)
+    for blocks in (first, second):
+        _check_not_recovered(blocks, shared)
     histories = [_history(blocks, shared) for blocks in (first, second)]
     epoch = Epoch(histories[0].headers[1].epoch)
     return name_culprits(chain_id(genesis), _validators(genesis, epoch, first, second), *histories)
+
+
+def _check_not_recovered(blocks: BlockStore, shared: Height) -> None:
+    """Refuse where the sides part by a recovery: there no certificate proves who was wrong."""
+    block = blocks.block(Height(shared + 1))
+    assert block is not None, "at or below the head"
+    if blocks.recovery(Epoch(block.header.epoch)) is not None or is_recovery(block.last_certificate):
+        raise LedgerError(
+            "audit.recovered",
+            f"they part at height {shared + 1}, where operators gave an epoch up: compare the reports of "
+            "its recovery with what each of them signed in the other history",
+        )
 
 
 def _history(blocks: BlockStore, shared: Height) -> History:
@@ -129,7 +144,8 @@ def _history(blocks: BlockStore, shared: Height) -> History:
     found = [*blocks.settled.all_of(epoch)]
     for header in headers[1:]:
         stored = blocks.finalization(Height(header.height))
-        found += [] if stored is None or stored[0] != header.height else [stored[1]]
+        is_own = stored is not None and stored[0] == header.height
+        found += [stored[1]] if stored is not None and is_own and not is_recovery(stored[1]) else []
     return History(tuple(headers), tuple(_certificate(data) for data in found))
 
 

@@ -24,10 +24,19 @@ from ledger.codec import decode
 from ledger.consensus.events import Behind, Synced
 from ledger.errors import LedgerError
 from ledger.merkle.log import leaf_hash
-from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height, PublicKey
+from ledger.recovery import (
+    ApprovedRecovery,
+    Recovery,
+    decode_recovery,
+    ended_epoch,
+    is_recovery,
+    verify_recovery,
+)
+from ledger.transition import Tip, governed
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, ChainId, Epoch, Height, PublicKey
 from ledger.vote import Certificate, VoteKind, verify_certificate
 from node.bodies import is_body_of
-from node.executor import Executor, Superseded
+from node.executor import Executor, Proof, Superseded
 from node.justify import Justifier
 from node.link import Link, check_link
 from node.logging import log, logger
@@ -44,7 +53,8 @@ STEP_SECONDS_MIN: Final = 0.001  # below it a page came at once
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Consecutive final blocks, and the finalization of the last, or of the header that `link` leads to."""
+    """Consecutive final blocks, and the finalization of the last, or of the header that `link` leads to; or
+    the recovery that names it."""
 
     blocks: tuple[bytes, ...]
     link: Link | None
@@ -66,6 +76,7 @@ class CatchUp:
         on_synced: Callable[[Synced], None],
         on_finalization: Callable[[PublicKey, Certificate], None],
         on_invalid: Callable[[PublicKey, str], None],
+        on_recovery: Callable[[PublicKey, bytes], None],
         justifier: Justifier,
     ) -> None:
         self._executor = executor
@@ -76,6 +87,7 @@ class CatchUp:
         self._on_synced = on_synced
         self._on_finalization = on_finalization
         self._on_invalid = on_invalid
+        self._on_recovery = on_recovery
         self._target: Certificate | None = None
         self._wanted = asyncio.Event()
         self._pace: dict[PublicKey, float] = {}  # blocks a second that each peer's last page brought
@@ -110,6 +122,12 @@ class CatchUp:
         while self._executor.committed.header.height < lost.height:
             await self._round(partial(self._regain, lost))
         self.regaining = None
+
+    async def reach(self, recovery: Recovery) -> None:
+        """Fetch and run blocks up to the one that a verified recovery chose, while consensus stands still."""
+        self._target = None  # of the epoch that is given up
+        while self._executor.committed.id != recovery.block_id:
+            await self._round(self._reach)
 
     async def _round(self, step: Callable[[PublicKey], Awaitable[bool]]) -> None:
         """One page from one peer; a pause where nobody has it.
@@ -146,6 +164,10 @@ class CatchUp:
             return self._is_reached(target)
         try:
             blocks, finalization = self._open(page, target)
+            news = b"" if tip.recovery else _recovery_in(blocks, page, finalization)
+            if news or isinstance(finalization, ApprovedRecovery):  # consensus first has to stop
+                self._on_recovery(peer, news)
+                return False
             if finalization.view > target.view:  # the signer's floor must rise before such a block is stored
                 self._on_finalization(peer, finalization)
                 return False
@@ -166,11 +188,27 @@ class CatchUp:
         if page is None or not page.blocks:
             return False
         try:
-            found, finalization = self._open(page, None)
+            found, proof = self._open(page, None)
             blocks = [block for block in found if block.header.height <= lost.height]
             for block in blocks:
                 lost.check(block.header)
-            await self._commit(blocks, finalization)
+            await self._commit(blocks, proof)
+        except LedgerError as refusal:
+            return self._refuse(peer, refusal)
+        return bool(blocks)
+
+    async def _reach(self, peer: PublicKey) -> bool:
+        """One page towards the base of a recovered epoch; whether the chain grew."""
+        page = await self._ask(peer, Height(self._executor.committed.header.height + 1), PAGE_BLOCKS_MAX)
+        if page is None or not page.blocks:
+            return False
+        try:
+            blocks, proof = self._open(page, None)
+            certificate = proof if isinstance(proof, Certificate) else None
+            settled = () if certificate is None else await self._settled(peer, blocks, certificate)
+            if settled is None:
+                return False
+            await self._commit(blocks, proof, settled)
         except LedgerError as refusal:
             return self._refuse(peer, refusal)
         return bool(blocks)
@@ -189,8 +227,8 @@ class CatchUp:
             self._target = None
         return reached
 
-    def _open(self, page: Page, target: Certificate | None) -> tuple[list[Block], Certificate]:
-        """The blocks of a page that its finalization proves, and that finalization.
+    def _open(self, page: Page, target: Certificate | None) -> tuple[list[Block], Proof]:
+        """The blocks of a page that its finalization proves, and that finalization; or the recovery.
 
         Those that are committed already are left out, and so is what lies beyond the target, where the
         target is in the page: a peer that is ahead of it answers with more, and that is for consensus to
@@ -198,18 +236,20 @@ class CatchUp:
         that is proved is answered.
 
         Raises:
-            LedgerError: `page.*`, `certificate.*` or `encoding.*`.
+            LedgerError: `page.*`, `certificate.*`, `recovery.*` or `encoding.*`.
         """
         tip = self._executor.committed
-        finalization = decode(page.finalization, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
-        verify_certificate(finalization, self._executor.chain_id, Epoch(tip.epoch.epoch), tip.validators)
         blocks = [decode_block(data) for data in page.blocks]
         ids = [block_id(block.header) for block in blocks]
+        for block in blocks:
+            if block.header.height == tip.header.height + 1:
+                tip = governed(tip, block)
+        finalization = _open_proof(page.finalization, tip)
         named = blocks[-1].header if page.link is None else page.link.header
-        if finalization.kind is not VoteKind.FINALIZE or finalization.block_id != block_id(named):
+        if _named_by(finalization) != (tip.epoch.epoch, block_id(named)):
             raise LedgerError("page.wrong_certificate", "it does not make the last header final")
-        _check_run([*(block.header for block in blocks), named], ids, finalization)
-        if target is not None and finalization.view > target.view:
+        _check_run([*(block.header for block in blocks), named], ids, Epoch(tip.epoch.epoch))
+        if target is not None and _view_of(finalization) > target.view:
             if target.block_id in ids:
                 blocks, finalization = blocks[: ids.index(target.block_id) + 1], target
             elif page.link is None:
@@ -238,7 +278,7 @@ class CatchUp:
         return await self._justifier.justify(peer, blocks, finalization)
 
     async def _commit(
-        self, blocks: Sequence[Block], finalization: Certificate, settled: Sequence[Certificate] = ()
+        self, blocks: Sequence[Block], finalization: Proof, settled: Sequence[Certificate] = ()
     ) -> None:
         for block in blocks:
             identifier = block_id(block.header)
@@ -246,12 +286,45 @@ class CatchUp:
                 continue  # consensus was faster
             with suppress(Superseded):  # and may still be: then committing is no more than a look
                 await self._executor.check(block)
-            last = settled if finalization.block_id == identifier else ()
+            last = settled if _named_by(finalization)[1] == identifier else ()
             if await self._executor.commit(identifier, finalization, last):
                 await self._on_committed(identifier)
 
 
-def _check_run(headers: Sequence[Header], ids: Sequence[BlockId], finalization: Certificate) -> None:
+def _open_proof(data: bytes, tip: Tip) -> Proof:
+    """The certificate or recovery of the epoch of the tip's children, verified."""
+    epoch = Epoch(tip.epoch.epoch)
+    if is_recovery(data):
+        approved = decode_recovery(data)
+        verify_recovery(approved, ended_epoch(tip.header, tip.id, tip.world, epoch))
+        return approved
+    finalization = decode(data, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
+    verify_certificate(finalization, ChainId(tip.header.chain_id), epoch, tip.validators)
+    if finalization.kind is not VoteKind.FINALIZE:
+        raise LedgerError("page.wrong_certificate", "it makes nothing final")
+    return finalization
+
+
+def _named_by(proof: Proof) -> tuple[int, bytes | None]:
+    """The epoch of the block that is proved final, and its id."""
+    if isinstance(proof, ApprovedRecovery):
+        return proof.recovery.ended_epoch, proof.recovery.block_id
+    return proof.vote.epoch, proof.block_id
+
+
+def _view_of(proof: Proof) -> int:
+    return proof.recovery.view if isinstance(proof, ApprovedRecovery) else proof.view
+
+
+def _recovery_in(blocks: Sequence[Block], page: Page, proof: Proof) -> bytes:
+    """The recovery that a page is about, which no node runs past without giving its epoch up; or nothing."""
+    if isinstance(proof, ApprovedRecovery):
+        return page.finalization
+    first = blocks[0].last_certificate if blocks else b""
+    return first if is_recovery(first) else b""
+
+
+def _check_run(headers: Sequence[Header], ids: Sequence[BlockId], epoch: Epoch) -> None:
     """Refuse blocks that do not follow one another, or that belong to another epoch than their certificate.
 
     The last block of an epoch has a finalization of its own, so no page and no link has to cross it.
@@ -260,10 +333,10 @@ def _check_run(headers: Sequence[Header], ids: Sequence[BlockId], finalization: 
         if headers[upper].parent_id != ids[lower]:
             raise LedgerError("page.broken_chain", f"height {headers[upper].height} does not follow")
     for header in headers:
-        if header.epoch != finalization.vote.epoch:
+        if header.epoch != epoch:
             raise LedgerError(
                 "page.crosses_epoch",
-                f"height {header.height} is of epoch {header.epoch}, expected {finalization.vote.epoch}",
+                f"height {header.height} is of epoch {header.epoch}, expected {epoch}",
             )
 
 

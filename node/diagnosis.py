@@ -22,6 +22,7 @@ from ledger.vote import VoteKind
 
 BY_ITSELF: Final = "it will again, by itself, when the network has made a few blocks without it"
 RESET: Final = "`ledger-node history reset` when no other process holds the key"
+RECOVER: Final = "; if they lost their records, the operators decide: docs/how-to/recover-a-stuck-chain.md"
 SLASHED: Final = "this node's key was proved to have signed against the rules: it never votes again"
 NOT_SIGNING: Final = {  # why a validator with a key does not sign, and what ends that
     "signer.not_started": "it starts",
@@ -33,6 +34,7 @@ NOT_SIGNING: Final = {  # why a validator with a key does not sign, and what end
     "signer.floor_below_store": f"its record lies below its blocks (signer.floor_below_store); {BY_ITSELF}",
     "signer.old_record": f"its key has signed what its record does not hold (signer.old_record); {BY_ITSELF}",
     "signer.handed_over": "its record was exported (signer.handed_over); it signs where that was imported",
+    "signer.reported": "its record was lost; it reported for a recovery and waits for it (signer.reported)",
     "signer.second_holder": f"another process signed with its key (signer.second_holder); {RESET}",
 }
 
@@ -121,7 +123,8 @@ def _no_quorum(outlook: Outlook) -> str:
     said = f"no block can become final: {counts}"
     if missing:
         said += f"; missing: {_names(missing)}"
-    return f"{said}; here and silent: {_names(mute)} (`ledger-node doctor` there says why)"
+    said += f"; here and silent: {_names(mute)} (`ledger-node doctor` there says why)"
+    return said + RECOVER if 3 * _stake(mute) > outlook.total else said
 
 
 def _stuck(outlook: Outlook) -> str:

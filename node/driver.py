@@ -114,11 +114,18 @@ class Outlet(Protocol):
     def report(self, peer: Peer, code: str, message: str) -> None:
         """A peer misbehaved."""
 
+    def tell_recovery(self, peer: Peer, recovery: bytes) -> None:
+        """Tell a peer that speaks of an epoch which operators gave up."""
+
     def accuse(self, evidence: Proof) -> None:
         """A validator signed against the rules, and this proves it."""
 
     async def fetch_body(self, of: BlockId, sources: Sequence[Peer]) -> bool:
         """Bring a body to hand by asking the sources in turn, also those added meanwhile; whether it came."""
+
+
+class _EpochGivenUp(Exception):
+    """Operators gave the epoch in force up; what was begun in it need not end."""
 
 
 class Driver:
@@ -156,6 +163,7 @@ class Driver:
         self._pending: bool | None = None
         self._found_nothing = False
         self._has_double = False
+        self._is_given_up = False
         self._refused = ""  # why the last invalid block was: what a node that halts can say
         self._allowed = asyncio.Event()
         self._allowed.set()
@@ -260,8 +268,25 @@ class Driver:
 
     # --- the loop -----------------------------------------------------------
 
+    def give_up(self) -> None:
+        """End `run`: operators gave the epoch in force up."""
+        self._is_given_up = True
+        self._ready.set()
+
     async def run(self, started: Started) -> None:
-        """Run until cancelled, or until the machine halts (NodeHalted)."""
+        """Run until cancelled, until the machine halts (NodeHalted), or until the epoch is given up.
+
+        It may be run again then: it goes on as the chain is by that time.
+        """
+        try:
+            await self._run(started)
+        except* _EpochGivenUp:
+            self._is_given_up = False
+        self._inputs = deque(item for item in self._inputs if isinstance(item, Heard))
+        self._pending, self._found_nothing = None, False
+        self.transactions_pending()
+
+    async def _run(self, started: Started) -> None:
         self._consensus = self._make_consensus()
         self.epoch = self._consensus.epoch
         self._outlet.begin_epoch(self._executor.committed.validators)
@@ -273,6 +298,8 @@ class Driver:
                 while True:
                     await self._ready.wait()
                     await self._allowed.wait()
+                    if self._is_given_up:
+                        raise _EpochGivenUp
                     if self._has_double:
                         raise NodeHalted(
                             "signer.second_holder", "another process is connected with this node's key"
@@ -367,12 +394,14 @@ class Driver:
             case SignerState():
                 log(LOG, logging.INFO, "signer", is_signing=effect.is_signing, reason=effect.reason)
             case OldEpoch():
-                certificate = what_ended(self._executor.stores.blocks, effect.epoch)
-                if certificate is not None:
-                    self._outlet.send(effect.peer, CertificatesMessage((certificate,)))
+                found = what_ended(self._executor.stores.blocks, effect.epoch)
+                if isinstance(found, bytes):
+                    self._outlet.tell_recovery(effect.peer, found)
+                elif found is not None:
+                    self._outlet.send(effect.peer, CertificatesMessage((found,)))
             case Halt():
-                found = f"; {self._refused}" if effect.code == "consensus.diverged" and self._refused else ""
-                raise NodeHalted(effect.code, effect.message + found)
+                why = f"; {self._refused}" if effect.code == "consensus.diverged" and self._refused else ""
+                raise NodeHalted(effect.code, effect.message + why)
             case Persist() | Commit() | DropRecords() | EpochEnded():
                 raise AssertionError("performed in order by _perform")
             case _:

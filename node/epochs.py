@@ -17,15 +17,21 @@ def epoch_in_force(blocks: BlockStore, tip: Tip) -> EpochBegun:
     height = Height(tip.epoch.base_height)
     base = blocks.header(height)
     assert base is not None, "the base is at or below the head"
-    finalization = None if height == 0 else _own_finalization(blocks, height)
+    is_turn = tip.epoch.epoch == base.epoch + 1  # a recovery passes over an epoch
+    finalization = _own_finalization(blocks, height) if is_turn else None
     return EpochBegun(Epoch(tip.epoch.epoch), tip.validators, tip.parameters.consensus, base, finalization)
 
 
-def what_ended(blocks: BlockStore, epoch: Epoch) -> Certificate | None:
+def what_ended(blocks: BlockStore, epoch: Epoch) -> Certificate | bytes | None:
     """The finalization of an epoch's last block; None for an epoch whose successor has no block here.
 
-    The epochs of final headers ascend, so it is found by halving.
+    The epochs of final headers ascend, so it is found by halving. Of an epoch that operators gave up, and of
+    the one that they passed over, it is the encoded recovery.
     """
+    for ended in (epoch, Epoch(epoch - 1)):
+        recovery = blocks.recovery(ended) if ended >= 0 else None
+        if recovery is not None:
+            return recovery
     heights = range(blocks.head[0] + 1)
     above = bisect_right(heights, int(epoch), key=lambda height: _epoch_at(blocks, Height(height)))
     return None if above in (0, len(heights)) else _own_finalization(blocks, Height(above - 1))

@@ -51,6 +51,7 @@ from node.p2p.messages import (
     Goodbye,
     Message,
     NotFound,
+    RecoveryNotice,
     Settled,
     SettledRequest,
     Transactions,
@@ -59,6 +60,7 @@ from node.p2p.messages import (
     unpack_ids,
 )
 from node.p2p.network import Network, PeerInfo
+from node.recovering import Recovering
 from node.store.stores import Offload
 
 NO_PAGE: Final = bytes(HASH_BYTES)  # what `NotFound` names where it answers a request for blocks
@@ -137,10 +139,18 @@ class Exchange:
         self._network: Network | None = None
         self._driver: Driver | None = None
         self.catch_up: CatchUp | None = None
+        self._recovering: Recovering | None = None
 
-    def join(self, network: Network, driver: Driver, catch_up: CatchUp) -> None:
+    def join(self, network: Network, driver: Driver, catch_up: CatchUp, recovering: Recovering) -> None:
         """Name the parts that were made after this one; called once, before anything runs."""
-        self._network, self._driver, self.catch_up = network, driver, catch_up
+        self._network, self._driver = network, driver
+        self.catch_up, self._recovering = catch_up, recovering
+
+    @property
+    def recovering(self) -> Recovering:
+        """What takes in recoveries, once joined."""
+        assert self._recovering is not None
+        return self._recovering
 
     @property
     def network(self) -> Network:
@@ -200,6 +210,19 @@ class Exchange:
         key = self._roster.key(peer)
         if key is not None:
             self.network.report(key, Offence.INVALID)
+
+    def tell_recovery(self, peer: Peer, recovery: bytes) -> None:
+        """Tell a peer that speaks of an epoch which operators gave up."""
+        key = self._roster.key(peer)
+        if key is not None and not self._allowance.is_spent(key):
+            self._answer(key, RecoveryNotice(recovery), Lane.BULK, len(recovery))
+
+    def heard_recovery(self, peer_id: PublicKey, data: bytes) -> None:
+        """A peer, or a page of its, says that operators gave the epoch in force up."""
+        try:
+            self.recovering.hear(data)
+        except LedgerError:
+            self.network.report(peer_id, Offence.FALSE_EVIDENCE)
 
     def accuse(self, evidence: Evidence) -> None:
         """Consensus saw a validator sign against the rules."""
@@ -328,7 +351,7 @@ class Exchange:
         except LedgerError:
             self.network.report(peer_id, Offence.MALFORMED)
 
-    def _take(self, peer_id: PublicKey, message: Message) -> None:
+    def _take(self, peer_id: PublicKey, message: Message) -> None:  # noqa: PLR0912  # one case a message
         match message:
             case Consensus():
                 self.driver.receive(peer_id, consensus.decode_message(message.payload))
@@ -351,6 +374,8 @@ class Exchange:
                 self._answer_settled(peer_id, message.certificates)
             case Accusations():
                 self._take_accusations(peer_id, message)
+            case RecoveryNotice():
+                self.heard_recovery(peer_id, message.recovery)
             case Goodbye():
                 pass
             case _:

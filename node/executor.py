@@ -19,6 +19,7 @@ from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
 from ledger.members import key_in_force
 from ledger.mempool import Mempool
+from ledger.recovery import ApprovedRecovery
 from ledger.transaction import Transaction, check_scope, decode_transaction, verify_signature
 from ledger.transition import Execution, Rules, Tip, apply_block, check_size, execute, open_transaction
 from ledger.types import BlockId, ChainId, Height, TimeMs, TxId
@@ -29,6 +30,10 @@ from node.pace import Pace, Slices, sliced
 from node.store.stores import Offload, Stores, finalized
 
 UNFINALIZED_BLOCKS_MAX: Final = 64  # executed and kept above the last final block
+
+
+Proof = Certificate | ApprovedRecovery
+"""What makes a block final: a certificate, or operators who begin an epoch on it or above it."""
 
 
 class Submission(Enum):
@@ -148,7 +153,8 @@ class Executor:
             chosen = self._choose(tip)
             if not chosen and not may_be_empty:
                 return None
-            execution = await sliced(execute(tip, time_ms, last_certificate, chosen, self.rules), self.pace)
+            proof = tip.recovery or last_certificate
+            execution = await sliced(execute(tip, time_ms, proof, chosen, self.rules), self.pace)
             self._tip_in_force(parent)
             return self._keep(execution)
 
@@ -213,14 +219,12 @@ class Executor:
 
     # --- final blocks -------------------------------------------------------
 
-    async def commit(
-        self, of: BlockId, finalization: Certificate, settled: Sequence[Certificate] = ()
-    ) -> bool:
+    async def commit(self, of: BlockId, finalization: Proof, settled: Sequence[Certificate] = ()) -> bool:
         """Write a final block that was run: blocks first, then state, each one synced batch.
 
-        `finalization` is of this very block or of a descendant; `settled` is kept for disputes. False
-        where the block was written before: consensus and catching up may both want it. A failed write
-        ends the process: the store sees to it.
+        `finalization` is of this very block or of a descendant, or the recovery that chose either;
+        `settled` is kept for disputes. False where the block was written before: consensus and catching up
+        may both want it. A failed write ends the process: the store sees to it.
         """
         async with self._committing:
             execution = self._executions.get(of)
@@ -231,7 +235,7 @@ class Executor:
             return True
 
     async def _commit(
-        self, execution: Execution, finalization: Certificate, settled: Sequence[Certificate]
+        self, execution: Execution, finalization: Proof, settled: Sequence[Certificate]
     ) -> None:
         tip = execution.tip
         assert tip.header.parent_id == self.committed.id, "blocks are committed oldest first"
@@ -242,6 +246,16 @@ class Executor:
         self._prune(tip)
         self.mempool.remove(transaction.id for transaction in execution.transactions)
         self.mempool.expire(Height(tip.header.height + 1))
+
+    def recover(self, recovery: bytes) -> None:
+        """Go on from the last committed block in the epoch that an approved recovery begins on it. What was
+        run above it is of the ended epoch, and lost.
+
+        Raises:
+            LedgerError: as `Tip.recovered`; nothing has changed then.
+        """
+        self.committed = self.committed.recovered(recovery)
+        self._executions.clear()
 
     def _prune(self, final: Tip) -> None:
         """Drop what lost against the final block; stand its children on the committed state."""

@@ -8,7 +8,6 @@ Source: docs/spec/signer.md, rules H1-H8.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,7 +42,7 @@ from node.signing_history import (
     parse_history,
     records_of,
 )
-from node.store.disk import LocalDisk
+from node.store.disk import LocalDisk, write_new_file
 from node.store.journal import Journal
 from node.store.journal import Record as Entry
 from node.store.stores import open_stores
@@ -182,16 +181,7 @@ def _is_machines(entry: Entry) -> bool:
 
 def _write_new(file: Path, data: bytes) -> None:
     """A new file, durable, or none."""
-    making = file.with_name(file.name + ".new")
-    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as out:
-        out.write(data)
-        out.flush()
-        os.fsync(out.fileno())
     try:
-        os.link(making, file)  # refuses to replace what is there
+        write_new_file(LocalDisk(), file, data)
     except FileExistsError:
         raise LedgerError("history.exists", f"{file} is there already; it is not overwritten") from None
-    finally:
-        making.unlink()
-    LocalDisk().sync_folder(file.absolute().parent)

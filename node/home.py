@@ -4,6 +4,7 @@ node.toml       settings (`node.config`)
 genesis.json    the chain (`node.genesis_file`)
 keys/           secret seeds, readable by the node's user alone (`node.keys`)
 tls/            the node's certificate
+recovery-N.approved  the one recovery of epoch N that its operator approved (`node.recovery_moves`)
 data/           everything that the node writes while it runs; held by one process at a time
     blocks/  state/     LevelDB (`node.store.stores`)
     consensus/          the consensus log (`node.store.journal`)
@@ -80,6 +81,10 @@ class Home:
     def halted(self) -> Path:
         """The last words of a node that stopped itself."""
         return self.data / "halted"
+
+    def approved(self, epoch: int) -> Path:
+        """What was approved in place of an epoch; beside `data`, which a repair may set aside."""
+        return self.root / f"recovery-{epoch}.approved"
 
     @property
     def lock(self) -> Path:

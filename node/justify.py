@@ -20,6 +20,7 @@ from ledger.accountability import is_settling
 from ledger.block import Block, block_id
 from ledger.codec import decode
 from ledger.errors import LedgerError
+from ledger.recovery import is_recovery
 from ledger.types import HEIGHT_MAX, QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height, PublicKey, View
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate, VoteKind, verify_certificate
@@ -206,5 +207,5 @@ class Justifier:
 def _carried(blocks: Sequence[Block]) -> Iterable[Certificate]:
     """The certificates of their parents that blocks carry; they are verified when the blocks are run."""
     for block in blocks:
-        if block.last_certificate:
+        if block.last_certificate and not is_recovery(block.last_certificate):
             yield decode(block.last_certificate, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)

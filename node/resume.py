@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from ledger.codec import decode
+from ledger.epoch import epoch_in_force
+from ledger.recovery import is_recovery
 from ledger.transition import Rules, Tip, apply_block
-from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Height
+from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height
 from ledger.vote import Certificate
 from node.event_index import entries_of
 from node.pace import drained
@@ -35,13 +37,25 @@ def stored_tip(stores: Stores) -> Tip:
 
 
 def finalization_of_head(stores: Stores) -> Certificate | None:
-    """The certificate that makes the last committed block final; None for block 0."""
+    """The certificate that makes the last committed block final; None for block 0, and where it is the base
+    of an epoch that operators began on it."""
     height = stores.blocks.head[0]
     if height == 0:
         return None
     own = stores.blocks.finalization(height)
-    if own is not None:
-        return decode(own[1], Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     stored = stores.blocks.stored(height)
     assert stored is not None, "the head is stored"
-    return decode(stored.covering, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
+    found = stored.covering if own is None else own[1]
+    return None if is_recovery(found) else decode(found, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
+
+
+def recovery_of(stores: Stores, tip: Tip) -> bytes | None:
+    """The recovery that gives up the epoch that this tip's children would be of, if one is kept.
+
+    The store keeps only what was verified. It may name a block that is not here yet.
+    """
+    in_force = epoch_in_force(tip.world).epoch
+    found = stores.blocks.recovery(Epoch(in_force))
+    if found is None and in_force > 0 and tip.header.epoch == in_force - 1:
+        found = stores.blocks.recovery(Epoch(in_force - 1))  # of the epoch that this block is the last of
+    return found

@@ -165,12 +165,11 @@ class Epochs:
         """Move a peer on that speaks of an ended epoch. Certificates are no question: they get no answer,
         or two nodes could answer each other for ever."""
         final = self._ended or self._begun.finalization
-        assert final is not None, "no epoch is before the first one"
         if isinstance(message, CertificatesMessage) or self._has_just_crossed(now_ms, message, epoch):
             return []
         if not self._endings.take(peer, now_ms):
             return []
-        if final.vote.epoch == epoch:
+        if final is not None and final.vote.epoch == epoch:
             return [Send(peer, CertificatesMessage((final,)))]
         return [OldEpoch(peer, epoch)]
 

@@ -71,7 +71,8 @@ class EpochBegun:
     """Answers `EpochEnded`: what governs the blocks above its last block. Peers are numbered anew.
 
     `base` is the header of that block (of the genesis block in epoch 0), `finalization` a certificate
-    of the epoch before that makes it final; None for the genesis block.
+    of the epoch before that makes it final; None for the genesis block, and where operators began the epoch
+    on this block (docs/spec/recovery.md).
     """
 
     epoch: Epoch
@@ -327,8 +328,8 @@ class EpochEnded:
 
 @dataclass(frozen=True, slots=True)
 class OldEpoch:
-    """A peer is in an epoch that ended before the last turn: send it the finalization of that epoch's
-    last block from the store, in a `CertificatesMessage`."""
+    """A peer is in an epoch that ended before the last turn, or by a recovery: send it what ended it: from
+    the store the finalization of its last block in a `CertificatesMessage`, or the recovery."""
 
     peer: Peer
     epoch: Epoch

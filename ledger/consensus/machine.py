@@ -507,6 +507,7 @@ class Consensus:
     def _restore(self, signer: Signer, started: Started) -> None:
         """Read the signer's record back, once in the life of this process."""
         if signer.is_restored:
+            self._allow_signing()  # it may have been read back before this epoch began
             return
         final = started.finalization
         store = (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view)

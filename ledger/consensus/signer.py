@@ -23,7 +23,7 @@ from typing import Final
 
 from ledger.codec import encode
 from ledger.consensus.records import OwnProposal, OwnVote, Record, SignerFloor
-from ledger.crypto import KeyPair, Tag, is_signature
+from ledger.crypto import KeyPair, Tag, hash_tagged, is_signature
 from ledger.errors import LedgerError
 from ledger.types import BlockId, ChainId, Epoch, PublicKey, Signature, View
 from ledger.validators import ValidatorSet, leader
@@ -84,6 +84,9 @@ SECOND_HOLDER: Final = "signer.second_holder"
 GIVEN_UP: Final = {bytes(16): HANDED_OVER, b"\xff" * 16: SECOND_HOLDER}
 """Generations of no host: nothing is signed by such a record again, and why. Only an operator ends that."""
 
+REPORTED: Final = "signer.reported"
+"""The record was lost, and its owner has reported for a recovery: nothing is signed below its new epoch."""
+
 NO_PROMISES = Promises()  # what an observer, or a view without a signature, has promised; never written to
 
 
@@ -96,6 +99,12 @@ def given_up(chain_id: ChainId, public_key: PublicKey, reason: str, epoch: Epoch
     """The record after which this log's owner does not sign by it again."""
     generation = next(each for each, why in GIVEN_UP.items() if why == reason)
     return SignerFloor(chain_id, public_key, generation, epoch, view)
+
+
+def reported(generation: bytes) -> bytes:
+    """The generation under which a host's doubtful record makes the promise of a report: no other host's
+    record bears it, so a recovery ends no other quarantine than this."""
+    return hash_tagged(Tag.RECOVERY_REPORT, generation)[: len(generation)]
 
 
 class Signer:
@@ -202,6 +211,8 @@ class Signer:
             return "signer.other_key"
         if last.generation in GIVEN_UP:
             return GIVEN_UP[last.generation]
+        if last.generation == reported(self._generation):
+            return REPORTED
         if last.generation != self._generation:
             return "signer.other_host"
         if self._floor < store:
@@ -257,6 +268,32 @@ class Signer:
         if self.is_quarantined or (epoch, view) <= self._floor:
             return None
         return self._write_floor(epoch, view)
+
+    def give_up_epochs(self, epoch: Epoch, view: View) -> SignerFloor | None:
+        """Sign nothing at or below this place: a verified recovery begins the epoch after it.
+
+        It ends the quarantine of a key that made this very promise when its record was lost, for then the
+        record holds all that the key signs above it. The key listens first, as after a start. Any other
+        quarantine stays, and nothing is written.
+        """
+        if self.quarantine_reason == REPORTED and self._floor == (epoch, view):
+            self.quarantine_reason, self._is_listening = "", True
+            record = self._write_floor(epoch, view)
+            self._trust_from_here()
+            return record
+        return self.raise_floor(epoch, view)
+
+    def promise_for_report(self, epoch: Epoch, view: View) -> SignerFloor:
+        """The record of what a report promises (K2); a quarantine goes on under it.
+
+        Raises:
+            LedgerError: `recovery.given_up`: another holder of the key may sign, whatever is promised here.
+        """
+        if self.is_given_up:
+            raise LedgerError("recovery.given_up", f"this home gave its record up: {self.quarantine_reason}")
+        generation = reported(self._generation) if self.is_quarantined else self._generation
+        place = max(self._floor, (epoch, view))
+        return SignerFloor(self._chain_id, self.public_key, generation, *place)
 
     def release(self, epoch: Epoch, view: View) -> SignerFloor:
         """End the quarantine above a finalized view; the caller has seen that it is safe."""

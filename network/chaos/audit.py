@@ -16,6 +16,7 @@ from itertools import accumulate
 from ledger.codec import decode
 from ledger.errors import LedgerError
 from ledger.genesis import Genesis
+from ledger.recovery import decode_recovery, is_recovery
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, Epoch
 from ledger.vote import Certificate, VoteKind, verify_certificate
 from network.chaos.history import Operation, Outcome, Sighting
@@ -138,6 +139,9 @@ class Auditor:
             return "no certificate covers it"
         if (data, block_id) in self._verified:
             return ""
+        if is_recovery(data):
+            chosen = decode_recovery(data).recovery.block_id
+            return "" if block_id in (None, chosen) else "the recovery chose another block"
         try:
             certificate = decode(data, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
         except LedgerError as refusal:

@@ -12,6 +12,7 @@ from typing import Final
 
 from ledger.codec import decode
 from ledger.consensus.records import HeldCertificate, HeldProposal, OwnProposal, OwnVote, decode_record
+from ledger.recovery import is_recovery
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, ChainId, Height
 from ledger.vote import Certificate
 from network.chaos.statements import Statement, of_certificate, of_proposal, of_vote
@@ -77,7 +78,7 @@ def _of_blocks(stores: BlockStore, blocks: list[StoredBlock]) -> Iterator[Statem
     for epoch in range(blocks[-1].block.header.epoch + 1):
         held += stores.settled.all_of(epoch)
     for data in dict.fromkeys(held):
-        if data:
+        if data and not is_recovery(data):
             yield from of_certificate(decode(data, Certificate, QUORUM_CERTIFICATE_BYTES_MAX))
 
 

@@ -11,6 +11,7 @@ from ledger.codec import decode, encode
 from ledger.errors import LedgerError
 from ledger.readable import to_readable
 from ledger.receipt import Receipt
+from ledger.recovery import is_recovery
 from ledger.transaction import decode_transaction
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Epoch, Height
 from ledger.vote import Certificate
@@ -177,7 +178,7 @@ def _transaction(index: int, raw: bytes, receipt: Receipt) -> BlockTransaction:
 
 
 def _certificate(api: Api, record: BlockRecord) -> CertificateModel | None:
-    if not record.finalization:
+    if not record.finalization or is_recovery(record.finalization):
         return None
     certificate = decode(record.finalization, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
     voters = api.service.validators(Height(record.block.header.height))

@@ -23,6 +23,7 @@ from ledger.types import (
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
     QUORUM_CERTIFICATE_BYTES_MAX,
+    RECOVERY_BYTES_MAX,
     TRANSACTION_BYTES_MAX,
     Bytes32,
     Code,
@@ -39,14 +40,15 @@ ACCUSATIONS_MAX: Final = 16
 SETTLED_COUNT_MAX: Final = 64
 LINK_BYTES_MAX: Final = 2_048 + 34 * EXTENSION_LENGTH_MAX  # a header, and hashes with their lengths
 BLOCKS_BYTES_MAX: Final = (
-    BLOCK_MESSAGE_BYTES_MAX + LINK_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + 4096
-)  # one full block, a link and the certificate fit
+    BLOCK_MESSAGE_BYTES_MAX + LINK_BYTES_MAX + RECOVERY_BYTES_MAX + 4096
+)  # one full block, a link and the certificate or recovery fit
 
 RawTransaction = Annotated[bytes, Meta(min_length=1, max_length=TRANSACTION_BYTES_MAX)]
 PackedIds = Annotated[bytes, Meta(min_length=HASH_BYTES, max_length=IDS_MAX * HASH_BYTES)]
 PackedIdsOrNone = Annotated[bytes, Meta(max_length=IDS_MAX * HASH_BYTES)]
 ConsensusBytes = Annotated[bytes, Meta(min_length=1, max_length=CONSENSUS_BYTES_MAX)]
 CertificateBytes = Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
+ProofBytes = Annotated[bytes, Meta(max_length=RECOVERY_BYTES_MAX)]  # a certificate, or a recovery
 Place = Annotated[int, Meta(ge=0, lt=BLOCK_TRANSACTIONS_MAX)]
 EvidenceBytes = Annotated[bytes, Meta(min_length=1, max_length=EVIDENCE_BYTES_MAX)]
 BlockBytes = Annotated[bytes, Meta(min_length=1, max_length=BLOCK_MESSAGE_BYTES_MAX)]
@@ -76,11 +78,11 @@ class Consensus(Canonical, tag=3):
 
 
 class CompactProposal(Canonical, tag=4):
-    """A proposal that names its transactions: the encoded consensus message, the certificate that goes
-    into the block, and the leaf hashes of the block's transactions in order, 32 bytes each."""
+    """A proposal that names its transactions: the encoded consensus message, the certificate or recovery that
+    goes into the block, and the leaf hashes of the block's transactions in order, 32 bytes each."""
 
     payload: ConsensusBytes
-    last_certificate: CertificateBytes
+    last_certificate: ProofBytes
     hashes: PackedIdsOrNone
 
     def __post_init__(self) -> None:
@@ -107,7 +109,8 @@ class BlocksRequest(Canonical, tag=7):
 
 
 class Blocks(Canonical, tag=8):
-    """Encoded final blocks, ascending from `from_height`, and the encoded finalization of the last one.
+    """Encoded final blocks, ascending from `from_height`, and the encoded finalization of the last one, or
+    the recovery that begins on it.
 
     Where the last has none of its own, `link` leads from it to the header that `finalization` names.
     """
@@ -115,7 +118,7 @@ class Blocks(Canonical, tag=8):
     from_height: Counter
     blocks: Annotated[tuple[BlockBytes, ...], Meta(max_length=BLOCKS_COUNT_MAX)]
     link: Link | None
-    finalization: CertificateBytes
+    finalization: ProofBytes
 
 
 class NotFound(Canonical, tag=9):
@@ -156,6 +159,12 @@ class Settled(Canonical, tag=13):
     certificates: Annotated[tuple[CertificateBytes, ...], Meta(max_length=SETTLED_COUNT_MAX)]
 
 
+class RecoveryNotice(Canonical, tag=14):
+    """An encoded approved recovery: the answer to who speaks of an epoch that operators gave up."""
+
+    recovery: ProofBytes
+
+
 Message = (
     Transactions
     | TransactionsRequest
@@ -170,6 +179,7 @@ Message = (
     | Accusations
     | SettledRequest
     | Settled
+    | RecoveryNotice
 )
 
 # By kind's number: the record, and the most bytes a message of that kind may have.
@@ -179,7 +189,7 @@ KINDS: Final[dict[int, tuple[type[Canonical], int]]] = {
     3: (Consensus, CONSENSUS_BYTES_MAX + ENVELOPE_BYTES),
     4: (
         CompactProposal,
-        CONSENSUS_BYTES_MAX + QUORUM_CERTIFICATE_BYTES_MAX + IDS_MAX * HASH_BYTES + ENVELOPE_BYTES,
+        CONSENSUS_BYTES_MAX + RECOVERY_BYTES_MAX + IDS_MAX * HASH_BYTES + ENVELOPE_BYTES,
     ),
     5: (BodyRequest, HASH_BYTES + ENVELOPE_BYTES),
     6: (Body, BLOCK_MESSAGE_BYTES_MAX + ENVELOPE_BYTES),
@@ -190,6 +200,7 @@ KINDS: Final[dict[int, tuple[type[Canonical], int]]] = {
     11: (Accusations, ACCUSATIONS_MAX * (EVIDENCE_BYTES_MAX + 3) + ENVELOPE_BYTES),
     12: (SettledRequest, ENVELOPE_BYTES),
     13: (Settled, SETTLED_COUNT_MAX * (QUORUM_CERTIFICATE_BYTES_MAX + 5) + ENVELOPE_BYTES),
+    14: (RecoveryNotice, RECOVERY_BYTES_MAX + ENVELOPE_BYTES),
 }
 MESSAGE_BYTES_MAX: Final = max(bytes_max for _, bytes_max in KINDS.values())
 
@@ -291,4 +302,5 @@ _NAMES: Final[dict[type[Canonical], str]] = {
     Accusations: "accusations",
     SettledRequest: "settled_request",
     Settled: "settled",
+    RecoveryNotice: "recovery",
 }

@@ -24,10 +24,11 @@ from ledger.codec import Canonical, decode, encode
 from ledger.errors import LedgerError
 from ledger.merkle import log
 from ledger.receipt import Receipt, receipt_bytes
+from ledger.recovery import decode_recovery, is_recovery
 from ledger.types import (
     BLOCK_TRANSACTIONS_MAX,
     HASH_BYTES,
-    QUORUM_CERTIFICATE_BYTES_MAX,
+    RECOVERY_BYTES_MAX,
     BlockId,
     ChainId,
     Epoch,
@@ -48,6 +49,7 @@ _HEADER_BYTES_MAX: Final = 2_048
 
 # First byte of a key; heights follow as 8 bytes, big-endian, so that key order is height order.
 _HEADER, _BODY, _RECEIPTS, _FINALIZATION, _COVERING = b"H", b"B", b"R", b"F", b"J"
+_RECOVERY: Final = b"A"  # the ended epoch follows
 _HEIGHT_OF_BLOCK, _PLACE_OF_TRANSACTION = b"I", b"T"
 _END: Final = b"\xff" * 8
 
@@ -55,7 +57,7 @@ _END: Final = b"\xff" * 8
 class _Body(Canonical):
     """What a block holds beside its header."""
 
-    last_certificate: Annotated[bytes, Meta(max_length=QUORUM_CERTIFICATE_BYTES_MAX)]
+    last_certificate: Annotated[bytes, Meta(max_length=RECOVERY_BYTES_MAX)]
     transactions: Annotated[tuple[bytes, ...], Meta(max_length=BLOCK_TRANSACTIONS_MAX)]
 
 
@@ -66,6 +68,7 @@ class StoredBlock:
     receipts: of its transactions, in order.
     finalization: the encoded certificate that makes this very block final, or b"" where a descendant's does.
     covering: the encoded certificate of a descendant that does, or b"" where the block has its own.
+        In either a recovery may stand, where operators began an epoch on the block that it names.
     settled: certificates to keep for disputes, by view (`node.store.settled`).
     epoch: the epoch that this block begins, where it is the last of one.
     retention: how long such certificates are kept.
@@ -97,7 +100,8 @@ class FinalizedPage:
     blocks: encoded blocks.
     link: leads to the header that `finalization` names. None unless the run of blocks up to that certificate
         is longer than a page may be.
-    finalization: the encoded certificate of the header of `link`, or of the last block.
+    finalization: the encoded certificate of the header of `link`, or of the last block, or the encoded
+        recovery that names it.
     """
 
     blocks: tuple[bytes, ...]
@@ -161,6 +165,10 @@ class BlockStore:
     def settle(self, staged: Staged) -> None:
         """Let readers see the block that was written."""
         self._height, self._id = staged.height, staged.id
+
+    def keep_recovery(self, data: bytes) -> None:
+        """Make a recovery durable that was verified, before anything rests on it."""
+        self._database.write(_recovery_entry(data))
 
     # --- reading --------------------------------------------------------------
 
@@ -236,10 +244,14 @@ class BlockStore:
         height = Height(int.from_bytes(found[:8], "big"))
         return None if height > self._height else (height, int.from_bytes(found[8:], "big"))
 
+    def recovery(self, ended: Epoch) -> bytes | None:
+        """The encoded recovery that gave an epoch up, or None."""
+        return self._database.get(_RECOVERY + _number(ended))
+
     def finalization(self, height: Height) -> tuple[Height, bytes] | None:
         """The nearest certificate that makes the block at a height final: its own, or a descendant's.
 
-        Answers the height that the certificate names, and the encoded certificate.
+        Answers the height that the certificate names, and the encoded certificate; or the recovery.
         """
         start, stop = _FINALIZATION + _number(height), _FINALIZATION + _number(self._height + 1)
         for key, certificate in self._database.scan(start, stop, limit=1):
@@ -344,6 +356,10 @@ def _number(height: int) -> bytes:
     return height.to_bytes(8, "big")
 
 
+def _recovery_entry(data: bytes) -> dict[bytes, bytes | None]:
+    return {_RECOVERY + _number(decode_recovery(data).recovery.ended_epoch): data}
+
+
 def _entries(stored: StoredBlock) -> dict[bytes, bytes | None]:
     """All keys of one block."""
     block = stored.block
@@ -356,6 +372,8 @@ def _entries(stored: StoredBlock) -> dict[bytes, bytes | None]:
     }
     if stored.finalization:
         entries[_FINALIZATION + key] = stored.finalization
+    if is_recovery(block.last_certificate):
+        entries |= _recovery_entry(block.last_certificate)
     if stored.covering:
         entries[_COVERING + key] = stored.covering
     for index, receipt in enumerate(stored.receipts):

@@ -119,3 +119,22 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
         file.close()
     disk.rename(temporary, path)
     disk.sync_folder(path.parent)
+
+
+def write_new_file(disk: Disk, path: Path, data: bytes) -> None:
+    """A new file, whole and durable, or none.
+
+    Raises:
+        FileExistsError: something has this name already; it is left as it is. OSError
+    """
+    making = path.with_name(path.name + ".new")
+    descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as out:
+        out.write(data)
+        out.flush()
+        os.fsync(out.fileno())
+    try:
+        os.link(making, path)  # refuses to replace what is there
+    finally:
+        making.unlink()
+    disk.sync_folder(path.absolute().parent)

@@ -16,6 +16,7 @@ from typing import Final
 from ledger.block import Block
 from ledger.codec import decode, encode
 from ledger.consensus.timeouts import ConsensusParameters
+from ledger.recovery import ApprovedRecovery, is_recovery
 from ledger.transition import Execution
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, ChainId, Epoch, Height
 from ledger.vote import Certificate
@@ -54,7 +55,8 @@ class FinalizedBlock:
         """The part that goes to the block database."""
         run, tip = self.execution, self.execution.tip
         epoch = None
-        if tip.epoch.epoch != tip.header.epoch:
+        is_first = is_recovery(run.block.last_certificate)  # of an epoch that no last block has announced
+        if is_first or tip.epoch.epoch != tip.header.epoch:
             start = tip.epoch
             record = EpochRecord(start.base_height, start.base_time_ms, tip.validators.validators)
             epoch = Epoch(start.epoch), record
@@ -77,16 +79,19 @@ class FinalizedBlock:
 
 
 def finalized(
-    execution: Execution, finalization: Certificate, settled: Sequence[Certificate] = ()
+    execution: Execution, finalization: Certificate | ApprovedRecovery, settled: Sequence[Certificate] = ()
 ) -> FinalizedBlock:
-    """A block that this certificate, its own or a descendant's, makes final.
+    """A block that this certificate, its own or a descendant's, makes final; or that a recovery begins on, or
+    above.
 
     The certificate of its parent that it carries is kept for disputes too.
     """
     encoded = encode(finalization)
-    is_own = finalization.block_id == execution.tip.id
+    named = finalization if isinstance(finalization, Certificate) else finalization.recovery
+    is_own = named.block_id == execution.tip.id
     parent = execution.block.last_certificate
-    below = [decode(parent, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)] if parent else []
+    is_certificate = parent and not is_recovery(parent)
+    below = [decode(parent, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)] if is_certificate else []
     return FinalizedBlock(
         execution, encoded if is_own else b"", b"" if is_own else encoded, (*below, *settled)
     )

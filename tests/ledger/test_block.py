@@ -19,7 +19,7 @@ from ledger.block import (
 from ledger.codec import encode
 from ledger.crypto import Tag, hash_tagged
 from ledger.merkle import log
-from ledger.types import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, QUORUM_CERTIFICATE_BYTES_MAX, ZERO_HASH
+from ledger.types import BLOCK_BYTES_MAX, BLOCK_TRANSACTIONS_MAX, RECOVERY_BYTES_MAX, ZERO_HASH
 from tests.ledger.chain import build, genesis_tip, grow, make_transaction
 from tests.ledger.refusals import code_of
 
@@ -71,7 +71,7 @@ def test_the_root_is_of_these_transactions_in_this_order(one: list[bytes], other
         (b"\xdc\x00\x03" + encode(BLOCK)[1:], "encoding.non_canonical"),
         (encode((BLOCK.header, b"")), "encoding.malformed"),
         (encode((BLOCK.header, b"", (), 0)), "encoding.malformed"),
-        (encode((BLOCK.header, bytes(QUORUM_CERTIFICATE_BYTES_MAX + 1), ())), "encoding.malformed"),
+        (encode((BLOCK.header, bytes(RECOVERY_BYTES_MAX + 1), ())), "encoding.malformed"),
         (encode((BLOCK.header, b"", (b"",) * (BLOCK_TRANSACTIONS_MAX + 1))), "encoding.malformed"),
         (bytes(ENCODED_BYTES_MAX + 1), "encoding.too_large"),
     ],
@@ -84,9 +84,7 @@ def test_only_the_canonical_bytes_within_limits_are_a_block(data: bytes, code: s
 def test_the_largest_block_fits() -> None:
     """B6: what the limits of parts allow passes the limit of the whole."""
     half = BLOCK_BYTES_MAX // BLOCK_TRANSACTIONS_MAX
-    full = Block(
-        BLOCK.header, bytes(QUORUM_CERTIFICATE_BYTES_MAX), (bytes(half),) * (BLOCK_TRANSACTIONS_MAX - 1)
-    )
+    full = Block(BLOCK.header, bytes(RECOVERY_BYTES_MAX), (bytes(half),) * (BLOCK_TRANSACTIONS_MAX - 1))
     assert decode_block(encode(full)) == full
 
 

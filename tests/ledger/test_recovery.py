@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from ledger.codec import encode
 from ledger.consensus.records import OwnVote, SignerFloor
 from ledger.consensus.signer import Signer, first_record
-from ledger.crypto import key_pair
+from ledger.crypto import Tag, key_pair, sign
 from ledger.errors import LedgerError
 from ledger.recovery import (
     EPOCHS_PASSED,
-    RECOVERY_BYTES_MAX,
     ApprovedRecovery,
     EndedEpoch,
     Recovery,
@@ -28,10 +27,11 @@ from ledger.recovery import (
     check_successors,
     decode_recovery,
     make_recovery,
+    recovery_hash,
     sign_report,
     verify_recovery,
 )
-from ledger.types import HEIGHT_MAX, BlockId, ChainId, Epoch, View
+from ledger.types import HEIGHT_MAX, RECOVERY_BYTES_MAX, BlockId, ChainId, Epoch, View
 from ledger.validators import Validator, ValidatorSet
 from ledger.vote import Certificate, Vote, VoteKind, is_vote_signature, sign_vote
 
@@ -185,7 +185,8 @@ def test_a_recovery_that_does_not_follow_is_neither_approved_nor_verified(
     """K8: each validator checks all of it again before it signs, and so does whoever applies it."""
     lie = changed(make_recovery(SOUND, FOUR), **fields)
     assert code_of(lambda: approve(KEYS[0], lie, FOUR)) == code
-    forced = ApprovedRecovery(lie, tuple((index, bytes(64)) for index in range(3)))
+    digest = recovery_hash(lie)
+    forced = ApprovedRecovery(lie, tuple((i, sign(KEYS[i], Tag.RECOVERY, digest)) for i in range(3)))
     assert code_of(lambda: verify_recovery(forced, FOUR)) == code
 
 

@@ -43,6 +43,7 @@ class Follower:
         self.synced: list[Synced] = []
         self.raised: list[Certificate] = []
         self.blamed: list[tuple[PublicKey, str]] = []
+        self.recoveries: list[tuple[PublicKey, bytes]] = []
         self.held: list[Certificate] = []  # what consensus holds
         self.alter_settled: dict[PublicKey, Callable[[list[bytes]], list[bytes]]] = {}
         self.asked_views: list[tuple[PublicKey, int, int]] = []
@@ -65,6 +66,7 @@ class Follower:
             self.synced.append,
             self.on_finalization,
             lambda peer, code: self.blamed.append((peer, code)),
+            lambda peer, recovery: self.recoveries.append((peer, recovery)),
             self.justifier,
         )
 

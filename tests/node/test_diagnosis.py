@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.consensus.signer import GIVEN_UP, LISTENING, NOT_STARTED, OLD_RECORD, Signer
+from ledger.consensus.signer import GIVEN_UP, LISTENING, NOT_STARTED, OLD_RECORD, REPORTED, Signer
 from ledger.types import BlockId, Height, View
 from node.diagnosis import NOT_SIGNING, Looked, Outlook, Voter, look, standing_of, why
 from tests.contracts.staking.stage import SPARE, double_vote, make_stage, voter
@@ -74,10 +74,12 @@ def test_too_few_vote_though_they_are_here() -> None:
     said = why(replace(WELL, voters=voters(silent=(1, 2)), looked=STUCK))
     assert said == (
         "no block can become final: 2 of 4 units of stake vote, 3 are needed; "
-        "here and silent: node-1 (1), node-2 (1) (`ledger-node doctor` there says why)"
+        "here and silent: node-1 (1), node-2 (1) (`ledger-node doctor` there says why); "
+        "if they lost their records, the operators decide: docs/how-to/recover-a-stuck-chain.md"
     )
     both = why(replace(WELL, voters=voters(away=(3,), silent=(1,)), looked=STUCK))
     assert "missing: node-3 (1); here and silent: node-1 (1)" in both
+    assert "recover" not in both, "one of four: its quarantine ends when the missing one is back"
     assert why(replace(WELL, voters=voters(silent=(1, 2)))) == "", (
         "in a young view votes are still on their way"
     )
@@ -103,6 +105,7 @@ def test_every_reason_of_the_signer_has_words() -> None:
         NOT_STARTED,
         LISTENING,
         OLD_RECORD,
+        REPORTED,
         *GIVEN_UP.values(),
     }
     assert set(NOT_SIGNING) == given

@@ -237,7 +237,7 @@ class Ends:
         executor = self.room.executor
         roster = Roster(executor.committed.validators, nodes_in_force(executor.committed.world))
         self.exchange = Exchange(executor, Bodies(), roster, SystemClock(), self.room.disk.run)
-        self.exchange.join(self.wire, self.wire, None)  # type: ignore[arg-type]  # as much of them as is used
+        self.exchange.join(self.wire, self.wire, None, None)  # type: ignore[arg-type]  # as much of them as is used
 
     def proof(self, view: int = 1) -> Evidence:
         votes = [Vote(self.room.chain_id, 0, view, VoteKind.FINALIZE, each * 32) for each in (b"a", b"b")]

@@ -20,6 +20,7 @@ from ledger.codec import encode
 from ledger.consensus import messages as consensus
 from ledger.consensus.events import Peer
 from ledger.crypto import Tag
+from ledger.errors import LedgerError
 from ledger.members import Node, NodeRole, nodes_in_force
 from ledger.merkle.log import leaf_hash
 from ledger.transaction import SignedBody, Transaction
@@ -43,6 +44,7 @@ from node.p2p.messages import (
     Consensus,
     Message,
     NotFound,
+    RecoveryNotice,
     Settled,
     SettledRequest,
     Transactions,
@@ -52,6 +54,7 @@ from node.p2p.messages import (
     pack_ids,
 )
 from node.p2p.network import Network, PeerInfo
+from node.recovering import Recovering
 from node.store.blocks import BlockStore
 from node.store.settled import SettledViews
 from tests.contracts.chain import key_of
@@ -112,7 +115,16 @@ class Member:
         roster = Roster(VALIDATORS, ROSTER_NODES)
         self.clock = StandingClock()
         self.exchange = Exchange(self.room.executor, self.bodies, roster, self.clock, self.room.disk.run)
-        self.exchange.join(cast(Network, self.wire), cast(Driver, self.machine), cast(CatchUp, None))
+        self.recoveries: list[bytes] = []
+        self.exchange.join(
+            cast(Network, self.wire), cast(Driver, self.machine), cast(CatchUp, None), cast(Recovering, self)
+        )
+
+    def hear(self, recovery: bytes) -> None:
+        """What takes recoveries in: one that is empty is not valid."""
+        if not recovery:
+            raise LedgerError("recovery.wrong_signature", "not approved")
+        self.recoveries.append(recovery)
 
     def hears(self, sender: PublicKey, message: Message) -> None:
         self.exchange.on_message(sender, message)
@@ -535,3 +547,27 @@ def test_a_double_is_believed_of_more_than_a_third_of_the_stake() -> None:
     assert member.machine.doubles == 0
     member.exchange.on_double(PublicKey(validator.public_key))
     assert member.machine.doubles == 1
+
+
+# --- recoveries ----------------------------------------------------------------------------------
+
+
+def test_a_recovery_is_told_and_taken_and_a_false_one_is_the_senders_fault() -> None:
+    """K15: it goes to who speaks of the ended epoch, at that peer's cost, and is verified by who hears it."""
+    leader, follower = Member(LEADER), Member(FOLLOWER)
+    peer = leader.exchange.peer(FOLLOWER)
+    leader.exchange.tell_recovery(peer, b"approved")
+    assert leader.asked_of(FOLLOWER) == [RecoveryNotice(b"approved")]
+    follower.takes_from(leader)
+    assert (follower.recoveries, follower.wire.reports) == ([b"approved"], [])
+    follower.hears(MALLORY, RecoveryNotice(b""))
+    assert follower.wire.reports == [(MALLORY, Offence.FALSE_EVIDENCE)]
+
+
+def test_a_peer_draws_recoveries_within_its_share() -> None:
+    """C5, K15: a flood of questions costs a bounded number of answers."""
+    member = Member(LEADER)
+    peer = member.exchange.peer(MALLORY)
+    for _ in range(10_000):
+        member.exchange.tell_recovery(peer, bytes(1 << 20))
+    assert 0 < len(member.asked_of(MALLORY)) <= DRAW_BYTES_BURST // (1 << 20) + 1

@@ -27,6 +27,7 @@ from node.p2p.messages import (
     Goodbye,
     Message,
     NotFound,
+    RecoveryNotice,
     Settled,
     SettledRequest,
     Transactions,
@@ -64,6 +65,7 @@ MESSAGES: st.SearchStrategy[Message] = st.one_of(
     st.text(max_size=20).map(Goodbye),
     st.builds(SettledRequest, *[st.integers(0, 2**53 - 1)] * 3),
     st.lists(short, max_size=4).map(lambda page: Settled(tuple(page))),
+    st.binary(max_size=9).map(RecoveryNotice),
     st.lists(short, min_size=1, max_size=ACCUSATIONS_MAX).map(lambda held: Accusations(tuple(held))),
 )
 
@@ -112,7 +114,7 @@ def test_every_kind_has_a_number_a_name_and_a_limit() -> None:
         assert record.__struct_config__.tag == number
         assert 0 < bytes_max <= MESSAGE_BYTES_MAX
     assert kind_of(CompactProposal(b"x", b"", b"")) == "compact_proposal"
-    assert len(KINDS) == 13
+    assert len(KINDS) == 14
 
 
 @pytest.mark.parametrize(
