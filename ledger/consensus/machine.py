@@ -395,16 +395,20 @@ class Consensus:
     # --- q of finalize(v, h) -----------------------------------------------------------------------
 
     def _finalized(self, finalization: Certificate) -> None:
-        """A view is final. The signer's floor rises now, so it is synced before any commit (S7)."""
+        """A view is final."""
         state, view = self._state, finalization.view
-        if state.signer is not None:
-            floor = state.signer.raise_floor(state.epoch, view)
-            if floor is not None:
-                self._out.persist(floor)
+        self._raise_floor(view)
         state.tally.prune(view)
         self._intake.prune(view)
         self._attendance.finalized()
         self._repair.finalized(view)
+
+    def _raise_floor(self, final_view: View) -> None:
+        """The signer's floor rises as soon as a view is known to be final: synced before any commit (S7)."""
+        signer = self._state.signer
+        floor = None if signer is None else signer.raise_floor(self._state.epoch, final_view)
+        if floor is not None:
+            self._out.persist(floor)
 
     def _commit(self) -> None:
         """Commit the unfinalized ancestors oldest first, then the block, once a hash; prune below."""
@@ -502,6 +506,8 @@ class Consensus:
             state.signer.begin_epoch(state.epoch, state.validators, state.verdicts.is_valid)
             self._restore(state.signer, started)
         replay(state, self._bodies, started.records)
+        if state.certificates.final_view > 0:  # a torn log may end between a finalization and its floor
+            self._raise_floor(state.certificates.final_view)
         self._enter(View(state.certificates.final_view + 1), state.certificates.final)
 
     def _restore(self, signer: Signer, started: Started) -> None:

@@ -17,6 +17,7 @@ from ledger.consensus.events import (
     Effect,
     Entered,
     Peer,
+    Persist,
     Report,
     SignerState,
     Synced,
@@ -342,6 +343,26 @@ def test_start_with_every_prefix_of_the_log_is_safe() -> None:
         again = Subject(me=subject.me, records=records[:length])
         again.headers = subject.headers
         again.hear_certificates(again.certificate(NULLIFY, 1))
+
+
+def test_a_log_torn_before_the_floor_raises_it_before_the_commit() -> None:
+    """A power cut kept the finalization and lost the floor of the same sync: the start makes up for it, or
+    dropping the records below the commit would leave a record without any floor."""
+    subject = follower()
+    header = block_on(BASE)
+    subject.hear_proposal(1, header)
+    subject.hear_certificates(
+        subject.certificate(NOTARIZE, 1, header), subject.certificate(FINALIZE, 1, header)
+    )
+    records = log_of(subject)
+    assert isinstance(records[-1], SignerFloor)
+    again = Subject(me=subject.me, records=records[:-1])
+    again.headers = subject.headers
+    again.wait(again.parameters.retry_ms)
+    kinds = [type(each) for each in again.effects if isinstance(each, Persist | Commit)]
+    assert kinds[:2] == [Persist, Commit]
+    floors = [each for each in records_in(again.effects) if isinstance(each, SignerFloor)]
+    assert [(floor.epoch, floor.view) for floor in floors] == [(0, 1)]
 
 
 # --- quarantine ------------------------------------------------------------------------------------
