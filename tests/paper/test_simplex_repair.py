@@ -354,11 +354,11 @@ def test_a_log_torn_before_the_floor_raises_it_before_the_commit() -> None:
     subject.hear_certificates(
         subject.certificate(NOTARIZE, 1, header), subject.certificate(FINALIZE, 1, header)
     )
-    records = log_of(subject)
+    records: list[Record] = [subject.floor(0), *records_in(subject.effects)]
     assert isinstance(records[-1], SignerFloor)
     again = Subject(me=subject.me, records=records[:-1])
     again.headers = subject.headers
-    again.wait(again.parameters.retry_ms)
+    again.wait(again.parameters.status_ms)
     kinds = [type(each) for each in again.effects if isinstance(each, Persist | Commit)]
     assert kinds[:2] == [Persist, Commit]
     floors = [each for each in records_in(again.effects) if isinstance(each, SignerFloor)]
