@@ -31,7 +31,7 @@ pytestmark = pytest.mark.e2e
 
 LOG = logging.getLogger(__name__)
 # Evidence is reported within a few turns of five seconds (EV14), by the clock; so epochs go by the clock too.
-EPOCH_MS = 12_000
+EPOCH_MS = 15_000
 EPOCHS_MAX = 2  # from the first lie until the liar is out of the set
 TURN_SECONDS = 60
 LIAR, OWNER = "node-3", "corner-market"
