@@ -40,6 +40,7 @@ class Status(Answer, frozen=True):
     time_ms: int = 0
     leader: str = ""
     pending_transactions: int = 0
+    unsettled_views: int = 0
     is_voting: bool = False
     reason: str = ""
 

@@ -112,6 +112,11 @@ class CatchUp:
             while self._target is not None:
                 await self._round(self._step)
 
+    @property
+    def unsettled_views(self) -> int:
+        """Views of the dispute period for which no certificate is here."""
+        return self._justifier.missing_views
+
     async def regain(self, lost: LostBlocks) -> None:
         """Fetch and run blocks that were lost, to the last of them and no further: before consensus.
 

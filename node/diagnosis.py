@@ -102,6 +102,20 @@ def why(outlook: Outlook) -> str:
     return _stuck(outlook)
 
 
+def refusal(code: str, message: str) -> str:
+    """What it says of this node that nobody is connected to it; nothing where that only shows that others are
+    away."""
+    match code:
+        case "peer.refused":
+            return message
+        case "handshake.wrong_chain" | "handshake.wrong_genesis":
+            return (
+                f"no peer is on this node's chain ({code}, {message}): compare its genesis.json with theirs"
+            )
+        case _:
+            return ""
+
+
 def _no_quorum(outlook: Outlook) -> str:
     """Who is missing where those who are here, or vote, are no quorum."""
     missing = [each for each in outlook.voters if not each.is_here]

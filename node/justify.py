@@ -64,7 +64,7 @@ class Justifier:
         self._on_invalid = on_invalid
         self._whole: dict[Epoch, View] = {}  # by epoch: up to where nothing is missing
         self._turn = 0
-        self.missing_views = 0  # holes that the last round found
+        self.missing_views = 0  # holes that the last round left, up to FILL_VIEWS_MAX in each epoch
 
     # --- before a block is final here ---------------------------------------------
 
@@ -119,22 +119,25 @@ class Justifier:
         now = final.vote.epoch
         kept = self._executor.committed.parameters.consensus.certificate_retention_epochs
         self._whole = {epoch: view for epoch, view in self._whole.items() if epoch >= now - kept}
-        self.missing_views = 0
+        left = 0
         for number in range(max(0, now - kept), now + 1):
             epoch = Epoch(number)
             last = final.view if number == now else self._settled.last_view(epoch)
-            await self._fill_epoch(epoch, last)
+            left += await self._fill_epoch(epoch, last)
+        self.missing_views = left
 
-    async def _fill_epoch(self, epoch: Epoch, last: View) -> None:
+    async def _fill_epoch(self, epoch: Epoch, last: View) -> int:
+        """Ask for holes of one epoch; how many are left."""
         validators, peers = self._validators(epoch), self._peers()
         missing = self._settled.missing(epoch, self._whole.get(epoch, 0), last, FILL_VIEWS_MAX)
         if not missing:
             self._whole[epoch] = last
-        elif validators is not None and peers:
-            self._turn += 1
-            came = await self._from(peers[self._turn % len(peers)], epoch, missing, (), validators)
-            await self._write(came)
-            self.missing_views += len(missing) - len(came)
+        if not missing or validators is None or not peers:
+            return len(missing)
+        self._turn += 1
+        came = await self._from(peers[self._turn % len(peers)], epoch, missing, (), validators)
+        await self._write(came)
+        return len(missing) - len(came)
 
     def _validators(self, epoch: Epoch) -> ValidatorSet | None:
         if epoch == 0:

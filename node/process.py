@@ -7,6 +7,7 @@ interfaces, the peer network and consensus. A stop goes the other way, within fi
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -48,8 +49,8 @@ from node.p2p.transport import Transport
 from node.p2p.websocket import WebSocketTransport
 from node.pace import Slices
 from node.settings import Config, parse_address
-from node.store.disk import LocalDisk, replace_file
-from node.store.failure import EXIT_STORE_FAILED, StoreError, StoreFailed, StoreMismatch
+from node.store.disk import LocalDisk
+from node.store.failure import EXIT_STORE_FAILED, StoreError, StoreFailed, StoreMismatch, exit_process
 from node.store.journal import Journal
 from node.store.offload import DiskThread
 from node.store.stores import open_stores
@@ -86,21 +87,39 @@ def run_node(home: Path, overrides: Mapping[str, Any], through: Through = direct
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(Home(home), overrides, through))
     except StoreError as problem:
-        sys.stderr.write(f"ledger-node: {problem}{_next_step(problem, home)}\n")
+        said = f"{problem}{_next_step(problem, home)}"
+        _leave_word(Home(home), said)
+        _say(said)
         return FAILED_EXIT if isinstance(problem, StoreMismatch) else EXIT_STORE_FAILED
     except (LedgerError, NodeHalted, OSError) as problem:
         is_twin = isinstance(problem, NodeHalted) and problem.code == SECOND_HOLDER
+        said = f"{problem}{_TWO_HOMES if is_twin else ''}"
         if isinstance(problem, NodeHalted):
-            _leave_word(Home(home), f"{problem}{_TWO_HOMES if is_twin else ''}")
-        sys.stderr.write(f"ledger-node: {problem}{_TWO_HOMES if is_twin else ''}\n")
+            _leave_word(Home(home), said)
+        _say(said)
         return KEY_IN_USE_EXIT if is_twin else FAILED_EXIT
     return 0
+
+
+def _say(why: str) -> None:
+    """The last line. Where it can't be written, the log being on a full disk, the exit code still says it."""
+    try:
+        sys.stderr.write(f"ledger-node: {why}\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = io.StringIO()  # what is left in the other would make the exit code 120
 
 
 def _leave_word(home: Home, why: str) -> None:
     """Tell who looks at the stopped node why it stopped; that it stopped matters more."""
     with suppress(OSError):
-        replace_file(LocalDisk(), home.halted, f"{why}\n".encode())
+        home.halted.write_text(f"{why}\n", "utf-8")  # not synced: a disk that fails may let no sync return
+
+
+def _end(home: Home, failure: StoreFailed) -> None:
+    """What the first failed write of a store does."""
+    _leave_word(home, str(failure))
+    exit_process(failure)
 
 
 def _next_step(problem: StoreError, home: Path) -> str:
@@ -219,9 +238,10 @@ def _open_disk(home: Home, config: Config, genesis: Genesis, thread: DiskThread)
         chain_id(genesis),
         sizes=config.level_sizes,
         value_cache_bytes=config.store.value_cache_bytes,
+        on_failure=partial(_end, home),
     )
     stores, lost = open_whole(home, genesis, opened)
-    journal, entries = Journal.open(LocalDisk(), home.consensus_log)
+    journal, entries = Journal.open(LocalDisk(), home.consensus_log, on_failure=partial(_end, home))
     return Disk(stores, journal, entries, thread.run, lost)
 
 

@@ -37,7 +37,8 @@ class PeerStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """Where this node stands. `lag_blocks` counts what certificates show to be final and is not here yet."""
+    """Where this node stands. `lag_blocks` counts what certificates show to be final and is not here yet;
+    `unsettled_views` those of the dispute period that no certificate here accounts for."""
 
     chain_id: ChainId
     node: str
@@ -51,6 +52,7 @@ class NodeStatus:
     leader: str
     lag_blocks: int
     pending_transactions: int
+    unsettled_views: int
     peers: tuple[PeerStatus, ...]
     is_voting: bool
     reason: str  # one sentence where the chain does not advance or the node does not vote, else ""

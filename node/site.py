@@ -17,7 +17,7 @@ from ledger.state import StateView
 from ledger.transaction import decode_transaction
 from ledger.types import BlockId, ChainId, Epoch, Height, PublicKey, TxId
 from ledger.validators import ValidatorSet
-from node.diagnosis import Outlook, Voter, standing_of, why
+from node.diagnosis import Outlook, Voter, refusal, standing_of, why
 from node.exchange import Exchange
 from node.executor import Executor, Submission
 from node.home import SpaceVerdict
@@ -205,7 +205,7 @@ class Site:
         driver = self._exchange.driver
         is_turned = driver.epoch == tip.epoch.epoch  # else the leader's index is of the set before
         leader = tip.validators.validators[driver.leader].node if is_turned and driver.leader >= 0 else ""
-        peers = self._peers()
+        peers, catch_up = self._peers(), self._exchange.catch_up
         is_voting = self._own.role is NodeRole.VALIDATOR and driver.is_voting
         return NodeStatus(
             chain_id=self.chain_id,
@@ -220,6 +220,7 @@ class Site:
             leader=leader,
             lag_blocks=self._exchange.lag_blocks(),
             pending_transactions=len(self._executor.mempool),
+            unsettled_views=0 if catch_up is None else catch_up.unsettled_views,
             peers=peers,
             is_voting=is_voting,
             reason=self._reason(peers),
@@ -259,7 +260,7 @@ class Site:
             Outlook(
                 is_disk_full=self.space is SpaceVerdict.STOP_VOTING,
                 regaining=regaining,
-                refused=alone.message if alone is not None and alone.code == "peer.refused" else "",
+                refused="" if alone is None else refusal(alone.code, alone.message),
                 not_signing=driver.not_signing if is_validator else "",
                 standing="" if has_vote or not is_validator else standing_of(tip.world, self.name),
                 voters=voters,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -19,12 +20,16 @@ from cli.node_commands.options import home_option, own_client, reachable, read_s
 from cli.node_commands.own_node import lock_holder, problem_words
 from cli.session import Session, with_session
 from ledger.errors import LedgerError
+from ledger.genesis import Genesis, chain_id
+from node.clock import VARIABLE as CLOCK_VARIABLE
+from node.clock import Clock, SystemClock, clock_offset_ms
 from node.home import Home, SpaceLimits, SpaceVerdict, judge_space, read_space
 from node.settings import Config
 
 WATCH_SECONDS: Final = 3.0
 CONNECT_SECONDS: Final = 1.0
 CLOCK_SLACK_MS: Final = 2_000  # as a voter allows by default (`drift_ms`)
+FRESH_BLOCKS: Final = 3  # the last of so many that became final one after the other was made since the first
 
 
 class Finding(NamedTuple):
@@ -68,37 +73,42 @@ def examine(home: Path, sleep: Callable[[float], None]) -> Iterator[Finding]:
         return
     yield Finding("settings", str(home / "node.toml"))
     genesis = yield from _home(Home(home))
-    yield _space(Home(home), config)
     client = own_client(config)
     try:
         status = client.get("/v1/status", Status)
     except Failure as problem:
-        yield _process(home, config, problem)
+        yield from _stopped(home, config, problem)
         return
+    last = _last_words(Home(home))
+    if last:  # a start takes them away, so it is another home's node: of a copy's original, it may be
+        answers = f"the node of another home answers at {config.api.listen}"
+        yield Finding("process", f"halted; {answers}", f"the node stopped itself: {last}")
+        return
+    yield _space(Home(home), config)
     yield Finding("process", f"{status.node} answers, version {status.version}")
-    if genesis is not None and status.chain_id != genesis:
+    if genesis is not None and status.chain_id != chain_id(genesis).hex():
         yield Finding(
             "chain",
             status.chain_id,
             f"a node of another chain answers at {config.api.listen}: chain {status.chain_id[:16]}, "
-            f"this home is of {genesis[:16]}",
+            f"this home is of {chain_id(genesis).hex()[:16]}",
         )
         return
-    yield _clock(status)
+    clock = _clock_of(genesis)
+    yield _clock(status, clock)
     yield _peers(home, status)
-    yield _progress(client, status, sleep)
+    yield _role(Home(home), status)
+    yield from _progress(client, status, clock, sleep)
 
 
-def _home(home: Home) -> Generator[Finding, None, str | None]:
-    """The chain, the keys and the certificate: what a start needs. Answers the id of the chain."""
-    from ledger.genesis import chain_id
+def _home(home: Home) -> Generator[Finding, None, Genesis | None]:
+    """The chain, the keys and the certificate: what a start needs. Answers what the chain began with."""
     from node.genesis_file import read_genesis
     from node.keys import KeyName, read_key
 
-    found = None
+    genesis = None
     try:
         genesis = read_genesis(home.genesis)
-        found = chain_id(genesis).hex()
     except LedgerError as problem:
         yield Finding("genesis", problem.code, f"the node can't start: {problem.message}")
     else:
@@ -114,7 +124,7 @@ def _home(home: Home) -> Generator[Finding, None, str | None]:
         yield from _certificate(home)
     if not home.data.is_dir():
         yield Finding("data", "missing", f"{home.data} is not there: ledger-node init or join makes it")
-    return found
+    return genesis
 
 
 def _certificate(home: Home) -> Iterator[Finding]:
@@ -132,27 +142,39 @@ def _certificate(home: Home) -> Iterator[Finding]:
 
 
 def _space(home: Home, config: Config) -> Finding:
+    """The room where the node writes: a volume of its own, it may be."""
     limits = config.free_space
     try:
-        space = read_space(home.root)
+        space = read_space(home.data if home.data.is_dir() else home.root)
     except OSError as problem:
         return Finding("disk", str(problem), f"the disk can't be looked at: {problem.strerror}")
     verdict = judge_space(
         space, SpaceLimits(limits.admit_percent_min, limits.admit_bytes_min, limits.vote_bytes_min)
     )
     said = f"{space.free_bytes >> 20} MiB of {space.total_bytes >> 20} MiB free"
-    match verdict:
-        case SpaceVerdict.ENOUGH:
-            return Finding("disk", said)
-        case SpaceVerdict.STOP_ADMITTING:
-            return Finding("disk", said, "the disk is nearly full, so this node takes in no transactions")
-        case SpaceVerdict.STOP_VOTING:
-            return Finding("disk", said, "the disk is nearly full, so this node does not vote")
+    if verdict is SpaceVerdict.ENOUGH:
+        return Finding("disk", said)
+    what = "does not vote" if verdict is SpaceVerdict.STOP_VOTING else "takes in no transactions"
+    return Finding("disk", said, f"the disk is nearly full, so this node {what}: free space at {home.data}")
+
+
+def _stopped(home: Path, config: Config, problem: Failure) -> Iterator[Finding]:
+    """No node answered. Its last words come first; of a disk that leaves it no room it may have had none."""
+    process, space = _process(home, config, problem), _space(Home(home), config)
+    if process.said == "none" and space.problem:
+        yield space._replace(
+            problem=f"the node does not run, and its disk is nearly full ({space.said}): free space at "
+            f"{Home(home).data}, then ledger-node run --home {home}"
+        )
+        yield process
+    else:
+        yield process
+        yield space
 
 
 def _process(home: Path, config: Config, problem: Failure) -> Finding:
     """No node answered: is there a process at all, and why did the last one end?"""
-    holder, place = lock_holder(Home(home)), Home(home)
+    holder = lock_holder(Home(home))
     is_other = problem.exit_code is not ExitCode.UNREACHABLE or (
         holder is None and _is_open(config.api.listen)
     )
@@ -165,7 +187,7 @@ def _process(home: Path, config: Config, problem: Failure) -> Finding:
             "free that port, or set another",
         )
     if holder is None:
-        last = place.halted.read_text("utf-8", "replace").strip() if place.halted.is_file() else ""
+        last = _last_words(Home(home))
         if last:
             return Finding("process", "halted", f"the node stopped itself: {last}")
         return Finding("process", "none", f"the node does not run: ledger-node run --home {home}")
@@ -175,6 +197,11 @@ def _process(home: Path, config: Config, problem: Failure) -> Finding:
         f"process {holder} holds the home and does not answer: is it paused, or was it started with another "
         "--listen?",
     )
+
+
+def _last_words(home: Home) -> str:
+    """What the node of a home said when it stopped itself, until it is started again."""
+    return home.halted.read_text("utf-8", "replace").strip() if home.halted.is_file() else ""
 
 
 def _is_open(listen: str) -> bool:
@@ -187,9 +214,17 @@ def _is_open(listen: str) -> bool:
     return True
 
 
-def _clock(status: Status) -> Finding:
+def _clock_of(genesis: Genesis | None) -> Clock:
+    """This host's clock, wrong where a test network wants its nodes' to be."""
+    if genesis is None:
+        return SystemClock()
+    setting = os.environ.get(CLOCK_VARIABLE, "")
+    return SystemClock(clock_offset_ms(setting, is_test_network=genesis.is_test_network))
+
+
+def _clock(status: Status, clock: Clock) -> Finding:
     """A block's time is that of its proposer, within 2 s of a quorum's clocks: ours can't be before it."""
-    ahead_ms = status.time_ms - time.time_ns() // 1_000_000
+    ahead_ms = status.time_ms - clock.wall_ms()
     if ahead_ms > CLOCK_SLACK_MS:
         return Finding(
             "clock",
@@ -217,20 +252,68 @@ def _peers(home: Path, status: Status) -> Finding:
     return Finding("peers", said, f"{alone} ({reasons})" if reasons else alone)
 
 
-def _progress(client: Client, before: Status, sleep: Callable[[float], None]) -> Finding:
+def _role(home: Home, status: Status) -> Finding:
+    """A key that may not vote by the chain is no fault; who made it for that wants to know."""
+    from node.keys import KeyName
+
+    if status.role == "observer" and (home.keys / KeyName.VALIDATOR.value).exists():
+        return Finding(
+            "role",
+            "observer, with a validator's key",
+            note="nothing is wrong: this node follows and does not vote: its validator's key is not "
+            "in the set; the consortium admits it by a ballot (farmgate validator)",
+        )
+    return Finding("role", status.role)
+
+
+def _progress(
+    client: Client, before: Status, clock: Clock, sleep: Callable[[float], None]
+) -> Iterator[Finding]:
     """Watch the chain for a moment, unless the node itself says what is wrong."""
     if before.reason:
-        return Finding("agreement", f"height {before.height}", before.reason)
-    if before.lag_blocks or before.pending_transactions:
-        sleep(WATCH_SECONDS)
+        yield Finding("agreement", f"height {before.height}", before.reason)
+        return
+    began_ms = clock.wall_ms()
+    sleep(WATCH_SECONDS)
     try:
         after = client.get("/v1/status", Status)
     except Failure as problem:
-        return Finding("agreement", problem.message, "the node stopped answering")
+        yield Finding("agreement", problem.message, "the node stopped answering")
+        return
+    yield _early(before, after, began_ms)
+    yield _moved(before, after)
+    yield _settled(after)
+
+
+def _early(before: Status, after: Status, began_ms: int) -> Finding:
+    """Blocks that were made while we watched bear a time that was over when we began: ours is not theirs."""
+    early_ms = began_ms - after.time_ms
+    is_seen = not after.lag_blocks and after.height - before.height >= FRESH_BLOCKS
+    if is_seen and early_ms > CLOCK_SLACK_MS:
+        return Finding(
+            "clock",
+            f"blocks that are made now are {early_ms / 1000:.1f} s behind it",
+            f"this host's clock is at least {early_ms / 1000:.1f} s early: set it by NTP",
+        )
+    return Finding("clock", "not ahead of new blocks" if is_seen else "no new blocks to compare with")
+
+
+def _settled(status: Status) -> Finding:
+    """Whether this node could name who forked, in the period in which that is asked."""
+    if not status.unsettled_views:
+        return Finding("certificates", "every view of the dispute period is settled")
+    said = f"{status.unsettled_views} views of the dispute period have no certificate here"
+    return Finding(
+        "certificates", said, note=f"the chain advances; {said}, and this node asks its peers for them"
+    )
+
+
+def _moved(before: Status, after: Status) -> Finding:
+    """What the chain did while we watched."""
     said = f"height {after.height}, view {after.view}, {after.pending_transactions} transactions wait"
+    grown = after.height - before.height
     if after.reason:
         return Finding("agreement", said, after.reason)
-    grown = after.height - before.height
     if after.lag_blocks and grown > 0:
         rate = grown / WATCH_SECONDS
         return Finding(
@@ -241,14 +324,14 @@ def _progress(client: Client, before: Status, sleep: Callable[[float], None]) ->
         )
     if after.lag_blocks:
         return Finding("agreement", said, f"{after.lag_blocks} final blocks are known of and do not arrive")
+    if grown > 0:
+        return Finding("agreement", said)
     if not after.pending_transactions:
         return Finding(
             "agreement",
             said,
             note="nothing is wrong: no transaction waits, so the chain rests until then or its heartbeat",
         )
-    if grown > 0:
-        return Finding("agreement", said)
     return Finding(
         "agreement",
         said,

@@ -87,6 +87,7 @@ async def status(api: Api, call: Call) -> web.StreamResponse:
         leader=now.leader,
         lag_blocks=now.lag_blocks,
         pending_transactions=now.pending_transactions,
+        unsettled_views=now.unsettled_views,
         peers=[
             PeerModel(
                 name=peer.name,

@@ -144,6 +144,11 @@ class _StatusCollector(Collector):
             ("view", "View of consensus.", status.view),
             ("lag_blocks", "Final blocks that are not here yet.", status.lag_blocks),
             ("pending_transactions", "Transactions that wait for a block.", status.pending_transactions),
+            (
+                "unsettled_views",
+                "Views of the dispute period without a certificate here.",
+                status.unsettled_views,
+            ),
             ("peers", "Member nodes that this node knows.", len(status.peers)),
             ("peers_connected", "Member nodes that this node is connected to.", connected),
             ("is_voting", "1 where the node votes, else 0.", int(status.is_voting)),

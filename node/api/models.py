@@ -127,7 +127,8 @@ class PeerModel(Model):
 
 
 class StatusModel(Model):
-    """Where this node stands. `lag_blocks` counts final blocks that are not here yet."""
+    """Where this node stands. `lag_blocks` counts final blocks that are not here yet, `unsettled_views` those
+    views of the dispute period that no certificate here accounts for."""
 
     chain_id: Hash
     network: str
@@ -143,6 +144,7 @@ class StatusModel(Model):
     leader: str
     lag_blocks: Count
     pending_transactions: Count
+    unsettled_views: Count
     peers: list[PeerModel]
     is_voting: bool
     reason: str

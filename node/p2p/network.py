@@ -30,6 +30,8 @@ from node.p2p.transport import Channel, ChannelClosed, DialFailed, Transport
 
 LOG: Final = logging.getLogger(__name__)
 
+# What says most of why a node is alone: it is no member, or of another chain. Silence may mean anything.
+TELLING: Final = ("peer.refused", "handshake.wrong_chain", "handshake.wrong_genesis")
 STOP_SECONDS: Final = 1.0  # for peers to take our goodbye
 
 
@@ -162,9 +164,7 @@ class Network:
     def problem(self) -> DialStatus | None:
         """Why this node is alone; None while it has a peer, or where nobody has answered yet."""
         failed = [] if self._connections else [status for status in self.dials() if status.code]
-        return next(
-            (status for status in failed if status.code == "peer.refused"), failed[0] if failed else None
-        )
+        return min(failed, key=_tells_little, default=None)
 
     def send(self, peer_id: bytes, message: Message, lane: Lane) -> bool:
         """Queue a message for a peer. False: it is not connected, or its lane is full."""
@@ -357,6 +357,10 @@ class Network:
 
     def _validators(self) -> int:
         return sum(node.role is NodeRole.VALIDATOR for node in self._nodes.values())
+
+
+def _tells_little(status: DialStatus) -> int:
+    return TELLING.index(status.code) if status.code in TELLING else len(TELLING)
 
 
 def _info(connection: Connection) -> PeerInfo:

@@ -174,6 +174,8 @@ def test_a_validator_is_added_weighted_removed_and_rejoins_under_load(tmp_path: 
             wait_stake(cluster, None)
             until(lambda: joiner.status()["role"] == "observer", 30)
             assert not joiner.status()["is_voting"]
+            code, said = joiner.ask("doctor")
+            assert (code, "its validator's key is not in the set" in said["sentence"]) == (0, True)
             carry(cluster, home, admin("validator", "add", request, "--units", "40"))
             wait_stake(cluster, 40)
             wait_signing(cluster, joiner)

@@ -204,6 +204,9 @@ def test_a_copy_that_takes_the_originals_place(cluster: Cluster, tmp_path: Path)
         assert process.poll() == 78, (tmp_path / "copy.log").read_text()[-2_000:]
     said = (tmp_path / "copy.log").read_text()
     assert "signer.second_holder" in said
+    told = json.loads(ledger_node("doctor", "--home", copy, "--json").stdout)["sentence"]
+    assert told.startswith("the node stopped itself: signer.second_holder")
+    assert "ledger-node history reset" in told
     assert "is_signing=true" not in said, "it never signed"
     finalize(cluster, witness)
     until(lambda: cluster.status(victim)["is_voting"], 30)

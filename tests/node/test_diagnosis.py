@@ -11,7 +11,7 @@ import pytest
 
 from ledger.consensus.signer import GIVEN_UP, LISTENING, NOT_STARTED, OLD_RECORD, REPORTED, Signer
 from ledger.types import BlockId, Height, View
-from node.diagnosis import NOT_SIGNING, Looked, Outlook, Voter, look, standing_of, why
+from node.diagnosis import NOT_SIGNING, Looked, Outlook, Voter, look, refusal, standing_of, why
 from tests.contracts.staking.stage import SPARE, double_vote, make_stage, voter
 from tests.ledger.consensus.lockstep import BASE
 from tests.ledger.consensus.subject import (
@@ -127,6 +127,16 @@ def test_the_other_reasons(changes: dict[str, object], words: str) -> None:
     said = why(replace(WELL, **changes))  # type: ignore[arg-type]  # of the field's own type
     assert words in said
     assert "\n" not in said
+
+
+@pytest.mark.parametrize("code", ["handshake.wrong_chain", "handshake.wrong_genesis"])
+def test_a_node_of_another_chain_than_its_peers(code: str) -> None:
+    """A genesis of another network, or of another attempt at this one: its file is what to look at."""
+    said = why(replace(WELL, refused=refusal(code, "chain ab, this is cd"), voters=voters(away=(1, 2, 3))))
+    assert said.startswith("no peer is on this node's chain (handshake.wrong_")
+    assert "chain ab, this is cd): compare its genesis.json with theirs" in said
+    assert refusal("peer.refused", "peers refuse this node") == "peers refuse this node"
+    assert refusal("peer.unreachable", "nobody there") == "", "that others are away is no fault of this node"
 
 
 # --- on machines -------------------------------------------------------------------------------

@@ -229,6 +229,9 @@ async def test_holes_are_filled_afterwards() -> None:
         final = follower.source.certificate(execution.tip.id, (1, 5, 9)[height - 1])
         await follower.room.executor.commit(execution.tip.id, final, (final,))
     assert held_views(follower.room) == [1, 5, 9]
+    follower.peers = []
+    await follower.justifier.fill()
+    assert follower.justifier.missing_views == 6, "nobody to ask makes no hole less"
     follower.peers = [ANNA, BERT]
     follower.alter_settled[ANNA] = lambda page: page[:1]
     for _ in range(6):

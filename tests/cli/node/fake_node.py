@@ -32,6 +32,7 @@ def status_of(**changes: Any) -> dict[str, Any]:
         "leader": "v1",
         "lag_blocks": 0,
         "pending_transactions": 0,
+        "unsettled_views": 0,
         "peers": peers,
         "is_voting": True,
         "reason": "",

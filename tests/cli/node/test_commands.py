@@ -185,6 +185,17 @@ def test_doctor_repeats_the_last_words_of_a_node_that_stopped_itself(
     assert "does not run" in sentence(ledger_node, home)
 
 
+def test_doctor_of_a_copy_that_ended_is_not_that_of_the_original(ledger_node: LedgerNode, home: Path) -> None:
+    """The copy stopped itself, and at the address that it shares with the original the original answers."""
+    Home(home).halted.write_text("signer.second_holder: another process signs\n")
+    with answering(status_of(chain_id=chain_of(home))) as address:
+        at(home, address)
+        assert (
+            sentence(ledger_node, home)
+            == "the node stopped itself: signer.second_holder: another process signs"
+        )
+
+
 def growing(home: Path, **changes: Any) -> Callable[[], dict[str, Any]]:
     """A node whose height grows by six from one answer to the next."""
     answers = iter(range(7, 10_000, 6))
@@ -197,6 +208,55 @@ def test_doctor_tells_how_far_a_node_is_behind(ledger_node: LedgerNode, home: Pa
         at(home, address)
         said = sentence(ledger_node, home, code=0)
     assert "behind and catching up: 120 blocks are left, at 2 a second that takes 60 s" in said
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "lag", "code", "words"),
+    [
+        (3_600_000, 0, 1, "this host's clock is at least 36"),
+        (0, 0, 0, "the chain advances"),
+        (3_600_000, 9, 0, "behind and catching up"),
+    ],
+)
+def test_doctor_tells_an_early_clock_by_blocks_that_are_made_meanwhile(
+    ledger_node: LedgerNode, home: Path, age_ms: int, lag: int, code: int, words: str
+) -> None:
+    """New blocks of an hour ago: the clock is wrong. Of this moment: well. While it catches up: no sign."""
+    time_ms = time.time_ns() // 1_000_000 - age_ms
+    with answering(growing(home, time_ms=time_ms, lag_blocks=lag)) as address:
+        at(home, address)
+        assert words in sentence(ledger_node, home, code)
+
+
+def test_doctor_notes_views_that_are_not_settled(ledger_node: LedgerNode, home: Path) -> None:
+    """Missing certificates stop nothing, and whoever is asked about a fork lacks them: said, with code 0."""
+    with answering(growing(home, unsettled_views=7, time_ms=time.time_ns() // 1_000_000)) as address:
+        at(home, address)
+        said = sentence(ledger_node, home, code=0)
+    assert "7 views of the dispute period have no certificate here" in said
+
+
+@pytest.mark.parametrize(("role", "is_said"), [("observer", True), ("validator", False)])
+def test_doctor_notes_a_key_that_is_not_in_the_set(
+    ledger_node: LedgerNode, home: Path, role: str, is_said: bool
+) -> None:
+    """A validator's key and the role of an observer: well, and said; with the role, nothing is said."""
+    shutil.copy(home / "keys" / KeyName.NODE.value, home / "keys" / KeyName.VALIDATOR.value)
+    with answering(status_of(chain_id=chain_of(home), role=role)) as address:
+        at(home, address)
+        said = sentence(ledger_node, home, code=0)
+    assert ("its validator's key is not in the set" in said) is is_said
+
+
+def test_doctor_looks_at_the_disk_of_a_node_that_is_down(ledger_node: LedgerNode, home: Path) -> None:
+    """No room: that comes before the start, unless the node left a word itself."""
+    file = home / "node.toml"
+    file.write_text(file.read_text() + f"vote_bytes_min = {1 << 50}\n")
+    said = sentence(ledger_node, home)
+    assert said.startswith("the node does not run, and its disk is nearly full")
+    assert f"free space at {home / 'data'}" in said
+    Home(home).halted.write_text("store.failed in here: append: EIO; check the disk\n")
+    assert sentence(ledger_node, home).startswith("the node stopped itself: store.failed in here")
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ class FakeNode:
         return NodeStatus(
             self.chain_id, self.name, "validator", Height(head.height), BlockId(head.block_id),
             head.header.state_root, head.header.time_ms, 0, head.height + 1, "node-0", self.lag_blocks,
-            len(self.pending), self.peers, True, "",
+            len(self.pending), 0, self.peers, True, "",
         )  # fmt: skip
 
     def head(self) -> tuple[Height, BlockId]:

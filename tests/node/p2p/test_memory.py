@@ -10,9 +10,10 @@ from itertools import pairwise
 import pytest
 
 from ledger.members import Node
-from ledger.types import PublicKey
+from ledger.types import ChainId, PublicKey
 from node.p2p import dialler
 from node.p2p.frames import Lane
+from node.p2p.handshake import LocalNode
 from node.p2p.memory import MemoryHub, MemoryTransport
 from node.p2p.messages import Body, Consensus
 from node.p2p.network import Network
@@ -32,13 +33,18 @@ class MemoryNode:
     """A network on a hub."""
 
     def __init__(
-        self, hub: MemoryHub, number: int, members: Iterable[Node], peers: Iterable[str] = ()
+        self,
+        hub: MemoryHub,
+        number: int,
+        members: Iterable[Node],
+        peers: Iterable[str] = (),
+        own: LocalNode | None = None,
     ) -> None:
         self.events = Recorder()
         self.key = identity(number).public_key
         transport = MemoryTransport(hub, identity(number).certificate, address(number))
         self.network = Network(
-            local(number), transport, self.events, members, peers, random_source=random.Random(number)
+            own or local(number), transport, self.events, members, peers, random_source=random.Random(number)
         )
 
     async def __aenter__(self) -> MemoryNode:
@@ -118,6 +124,21 @@ async def test_the_same_peer_under_two_addresses_is_one_peer() -> None:
         assert one.network.problem() is None
         assert len(one.events.connected) == len(two.events.connected) == 1
         assert one.events.disconnected == two.events.disconnected == []
+
+
+async def test_what_tells_most_is_why_a_node_is_alone() -> None:
+    """Members that are down come first in the list; that one is of another chain is what has to be known."""
+    hub = MemoryHub()
+    elsewhere = local(3, ChainId(b"o" * 32))
+    async with (
+        MemoryNode(hub, 3, (record(1, ()), record(3)), own=elsewhere),
+        MemoryNode(hub, 1, listed(1, 2, 3)) as one,
+    ):
+        await eventually(lambda: len([each for each in one.network.dials() if each.code]) == 2)
+        assert [each.code for each in one.network.dials()] == ["peer.unreachable", "handshake.wrong_chain"]
+        problem = one.network.problem()
+        assert problem is not None
+        assert problem.code == "handshake.wrong_chain"
 
 
 async def test_a_member_whose_address_changes_is_dialled_at_the_new_one() -> None:
