@@ -504,6 +504,25 @@ def test_a_bad_vote_is_reported_and_not_counted() -> None:
     assert len(subject.machine.state.tally) == 0
 
 
+def test_behind_a_bad_statement_nothing_of_a_message_is_believed() -> None:
+    """I2: an honest sender has verified what it says, so the rest costs no signature check and one report."""
+    subject = follower()
+    other, *_ = subject.others
+    bad, good = (subject.vote(other, NULLIFY, view) for view in (1, 2))
+    forged = type(bad)(bad.vote, other, bytes(64))
+    effects = subject.hear(VotesMessage((forged, good, forged)), other)
+    assert [report.code for report in of(effects, Report)] == ["vote.wrong_signature"]
+    assert len(subject.machine.state.tally) == 0
+    certificate = subject.certificate(NULLIFY, 1)
+    spoilt = Certificate(
+        certificate.vote, ((certificate.signatures[0][0], bytes(64)), *certificate.signatures[1:])
+    )
+    effects = subject.hear_certificates(spoilt, subject.certificate(NULLIFY, 2), spoilt)
+    assert [report.code for report in of(effects, Report)] == ["certificate.wrong_signature"]
+    assert subject.view == 1
+    assert len(subject.machine.state.verdicts) == 0
+
+
 # --- observers ------------------------------------------------------------------------------------------
 
 

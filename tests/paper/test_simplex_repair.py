@@ -33,6 +33,7 @@ from ledger.consensus.messages import (
     Want,
 )
 from ledger.consensus.records import Record, SignerFloor, decode_record, encode_record, record_position
+from ledger.consensus.repair import RESENDS_PER_PAGE
 from ledger.consensus.signer import first_record
 from ledger.types import View
 from ledger.vote import Certificate, SignedVote, Vote, VoteKind, sign_vote
@@ -235,6 +236,18 @@ def test_retry_sleeps_when_all_is_settled() -> None:
     subject, _ = settled()
     effects = [effect for _ in range(50) for effect in subject.wait(1_000)]
     assert {type(each.message) for each in of(effects, Broadcast)} == {StatusMessage}
+
+
+def test_a_sleeping_view_repeats_at_the_rate_of_the_beacon() -> None:
+    """R8: with something certified above the final view and nothing to do, it retries each status_ms."""
+    subject = follower()
+    subject.hear_certificates(subject.certificate(NULLIFY, 1))
+    effects = [
+        effect for _ in range(55) for effect in subject.wait(1_000)
+    ]  # the heartbeat wakes it after 60 s
+    retries = 55_000 // subject.parameters.status_ms
+    again = [each for each in of(effects, Broadcast) if isinstance(each.message, CertificatesMessage)]
+    assert len(again) == retries + retries // RESENDS_PER_PAGE
 
 
 # --- start -----------------------------------------------------------------------------------------
