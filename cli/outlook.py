@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ADVICE: Final = {
     "outlook.no_quorum": "start what is down, or take a smaller step; --force goes on all the same",
+    "outlook.frozen": "keep at least four units in the set; --force goes on all the same",
     "outlook.one_third": "take fewer units, or give others more first; --force goes on all the same",
 }
 
@@ -37,7 +38,8 @@ def check_outlook(session: Session, change: Change, *, is_forced: bool) -> None:
     """Say what would become of the set, and refuse what would stop the chain.
 
     Raises:
-        Failure: `outlook.no_quorum`, `outlook.one_third`, unless it is forced. Refused, as `preview_of`.
+        Failure: `outlook.no_quorum`, `outlook.one_third`, `outlook.frozen`, unless it is forced.
+            Refused, as `preview_of`.
     """
     found = preview_of(session, change)
     for line in summary(found):

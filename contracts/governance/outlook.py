@@ -17,7 +17,7 @@ from typing import Final
 from contracts.governance.changes import Change, check_change
 from contracts.staking.records import bonds
 from contracts.staking.turn import wishes
-from contracts.staking.weights import next_set
+from contracts.staking.weights import budget_units, next_set
 from ledger.epoch import validators_in_force
 from ledger.state import Overlay, StateView
 from ledger.types import ChainId
@@ -114,7 +114,7 @@ def dangers(found: Outlook, up: Set[bytes]) -> tuple[Danger, ...]:
         up: the keys of the validators that are known to be up.
     """
     now, coming = found.stages[0], found.stages[1:]
-    kinds = (_no_quorum(coming, up), _one_third(now, coming), _no_failure(now, coming))
+    kinds = (_no_quorum(coming, up), _one_third(now, coming), _frozen(found), _no_failure(now, coming))
     return tuple(danger for kind in kinds if (danger := next(kind, None)) is not None)
 
 
@@ -144,6 +144,20 @@ def _one_third(now: Stage, coming: tuple[Stage, ...]) -> Iterator[Danger]:
             is_worse = held * now.validators.total_stake > largest_now * total
             message = f"{holder} alone would hold {held} of {total} units: without it no block is final"
             yield Danger("outlook.one_third", message, stage.turns, is_warning=not is_worse)
+
+
+def _frozen(found: Outlook) -> Iterator[Danger]:
+    """So few units that no turn could move one: nobody could ever be added, removed or slashed out.
+
+    A warning where it is so already: then the change itself would come to nothing.
+    """
+    is_old = budget_units(found.stages[0].validators) == 0
+    for stage in found.stages[-1:] if is_old else found.stages[1:]:
+        if budget_units(stage.validators) == 0:
+            message = (
+                f"of {stage.validators.total_stake} units none can move at a turn: the set stays for ever"
+            )
+            yield Danger("outlook.frozen", message, stage.turns, is_warning=is_old)
 
 
 def _no_failure(now: Stage, coming: tuple[Stage, ...]) -> Iterator[Danger]:

@@ -181,6 +181,18 @@ def test_a_chain_of_one_may_grow() -> None:
     assert ("one_third", 1, False) in look(worse, SetWeight(voter(0).public, 200), 0, 1)
 
 
+def test_a_set_that_could_never_change_again_is_a_danger() -> None:
+    """G21: with three units no turn moves one: a liar could not be taken out, nor anybody let in."""
+    council = make_council((2, 1, 1))
+    assert ("frozen", 1, False) in look(council, SetWeight(voter(0).public, 1), 0, 1, 2)
+    frozen = make_council((1, 1, 1))
+    change = admission(frozen, 14, 100)
+    assert ("frozen", 0, True) in look(frozen, change, 0, 1, 2)
+    frozen.carry(change)
+    assert frozen.turn() == frozen.voters, "it comes to nothing, as foretold"
+    assert "frozen" not in [code for code, _, _ in look(make_council((2, 1, 1)), None, 0, 1, 2)]
+
+
 def test_dangers_name_who_is_missing() -> None:
     """The sentence says which node is not known to be up, and the numbers."""
     council = make_council()
