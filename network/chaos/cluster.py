@@ -28,7 +28,7 @@ from node.failpoints import VARIABLE as FAILPOINT_VARIABLE
 from node.genesis_file import read_genesis
 from node.home import Home
 
-POLL_SECONDS: Final = 0.05
+POLL_SECONDS: Final = 0.1  # what is asked costs the nodes time, too
 END_SECONDS: Final = 20.0  # how long a killed process may take to be gone
 LOG_BYTES_MAX: Final = 16 << 20
 

@@ -18,13 +18,16 @@ from ledger.types import ChainId
 from network.chaos import cluster as processes
 from network.chaos import stage as demands
 from network.chaos.cluster import Cluster
+from network.chaos.crashes import LEADING_TRIES, die_at
 from network.chaos.history import History, Operation, Outcome, now
 from network.chaos.load import Load
 from network.chaos.proxies import ProxyWire
 from network.chaos.stage import VALIDATOR, Stage
+from node.failpoints import FailPoint
 from tests.contracts.chain import key_of
 
 NODE = VALIDATOR
+SUICIDE = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
 Refused = Callable[[str, Callable[[], object]], str]
 
 
@@ -90,6 +93,25 @@ def test_exit_code(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "all is lost" in message
     run(stage, monkeypatch, "raise SystemExit(75)")
     assert stage.ends(NODE, 75).code == 75
+
+
+@pytest.mark.parametrize(("leaders", "deaths"), [([NODE], 1), (["node-1"] * 10 + [NODE], 3), (["node-1"], 6)])
+def test_a_leader_dies_until_it_leads(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, leaders: list[str], deaths: int
+) -> None:
+    """It dies anew while the others see somebody else lead, and not for ever; anybody else dies once."""
+    monkeypatch.setattr(processes, "node_command", lambda: (sys.executable, "-c", SUICIDE))
+    shown = list(leaders)
+
+    def status(name: str) -> dict[str, Any]:
+        return {"leader": shown.pop(0) if len(shown) > 1 else shown[0]}
+
+    monkeypatch.setattr(stage.cluster, "status", status)
+    die_at(stage, FailPoint.AFTER_BLOCK_SAVE, NODE, is_leading=True)
+    assert stage.faults == deaths
+    assert ("never in a view that it led" in stage.notes[-1]) is (deaths == LEADING_TRIES)
+    die_at(stage, FailPoint.AFTER_BLOCK_SAVE, NODE, is_leading=False)
+    assert stage.faults == deaths + 1
 
 
 def test_last_line(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
