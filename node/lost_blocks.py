@@ -29,7 +29,7 @@ from node.founding import found_state
 from node.home import Home, set_aside
 from node.logging import log, logger
 from node.store.blocks import BlockStore
-from node.store.disk import LocalDisk, replace_file
+from node.store.disk import Disk, LocalDisk, replace_file
 from node.store.failure import StoreCorrupted
 from node.store.state import StateHead
 from node.store.stores import STATE_FOLDER, Stores
@@ -49,7 +49,8 @@ class _Mark(Canonical):
 class LostBlocks:
     """What has to be here again before the node takes part."""
 
-    def __init__(self, path: Path, mark: _Mark) -> None:
+    def __init__(self, disk: Disk, path: Path, mark: _Mark) -> None:
+        self._disk = disk
         self._path = path
         self.height = Height(mark.height)
         self._block_id = BlockId(mark.block_id)
@@ -77,9 +78,8 @@ class LostBlocks:
         if header is None:
             return False
         self.check(header)
-        disk = LocalDisk()
-        disk.remove(self._path)
-        disk.sync_folder(self._path.parent)
+        self._disk.remove(self._path)
+        self._disk.sync_folder(self._path.parent)
         log(LOG, logging.WARNING, "lost blocks are here again", height=self.height)
         return True
 
@@ -118,29 +118,43 @@ def open_whole(
 
 def begin_again(home: Home, genesis: Genesis, head: StateHead) -> LostBlocks:
     """Write down what the state stands after, set it aside, and put the state of block 0 in its place."""
-    lost = read_mark(home)
-    if lost is None or lost.height < head.height:
-        mark = _Mark(head.height, head.block_id)
-        replace_file(LocalDisk(), home.data / MARK_FILE, encode(mark))
-        lost = LostBlocks(home.data / MARK_FILE, mark)
+    lost = write_mark(LocalDisk(), home.data / MARK_FILE, head)
     aside = set_aside(home.data / STATE_FOLDER)
     log(LOG, logging.WARNING, "state set aside", path=aside, height=head.height)
     found_state(home.data, genesis)
     return lost
 
 
+def write_mark(disk: Disk, path: Path, head: StateHead) -> LostBlocks:
+    """Write down what the state stands after, unless an earlier start has written down more."""
+    lost = mark_at(disk, path)
+    if lost is None or lost.height < head.height:
+        mark = _Mark(head.height, head.block_id)
+        replace_file(disk, path, encode(mark))
+        lost = LostBlocks(disk, path, mark)
+    return lost
+
+
 def read_mark(home: Home) -> LostBlocks | None:
-    """What an earlier start wrote down and has not regained.
+    """What an earlier start of a home wrote down and has not regained.
 
     Raises:
         StoreCorrupted: it is not what was written.
     """
-    path = home.data / MARK_FILE
+    return mark_at(LocalDisk(), home.data / MARK_FILE)
+
+
+def mark_at(disk: Disk, path: Path) -> LostBlocks | None:
+    """What is written down there, if anything.
+
+    Raises:
+        StoreCorrupted: it is not what was written.
+    """
     try:
-        data = path.read_bytes()
+        data = disk.read(path, _MARK_BYTES_MAX)
     except FileNotFoundError:
         return None
     try:
-        return LostBlocks(path, decode(data, _Mark, _MARK_BYTES_MAX))
+        return LostBlocks(disk, path, decode(data, _Mark, _MARK_BYTES_MAX))
     except LedgerError as refusal:
         raise StoreCorrupted(path, "the mark", str(refusal)) from None

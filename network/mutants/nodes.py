@@ -9,19 +9,24 @@ import asyncio
 from functools import partial
 from typing import Any, Final
 
+from ledger.block import Header
+from ledger.codec import decode
 from ledger.consensus.signer import Signer
 from ledger.mempool import Mempool
+from ledger.merkle.tree import StateTree
+from ledger.types import BlockId, Height
 from network.mutants.planting import Mutant, Patches
 from node import assemble, catch_up, executor
 from node.consensus_log import ConsensusLog
 from node.p2p import dialler
 from node.resume import stored_tip
 from node.store import journal
+from node.store.blocks import BlockStore
 from node.store.failure import FailStop, StoreFailed
 from node.store.journal import Journal
 from node.store.memory_disk import MemoryDisk
 from node.store.state import StateStore
-from node.store.stores import Stores
+from node.store.stores import Gap, Stores
 
 
 def _state_before_blocks(patches: Patches) -> None:
@@ -126,6 +131,28 @@ def _bodies_not_read_back(patches: Patches) -> None:
     patches.replace(ConsensusLog, "bodies", property(lambda self: ()))
 
 
+def _header_believed(patches: Patches) -> None:
+    def header(self: BlockStore, height: Height) -> tuple[BlockId, Header]:
+        data = self._database.get(b"H" + height.to_bytes(8, "big"))
+        assert data is not None
+        return BlockId(data[:32]), decode(data[32:], Header, 2_048)
+
+    patches.replace(BlockStore, "_header", header)
+
+
+def _pages_believed(patches: Patches) -> None:
+    def load(self: StateStore, depth: int) -> StateTree:
+        return StateTree(depth, self, self._pages(depth))
+
+    patches.replace(StateStore, "_load_tree", load)
+    patches.replace(StateStore, "_check_covered", lambda self, key, value: None)
+
+
+def _lost_blocks_forgotten(patches: Patches) -> None:
+    whole: Any = Stores.gap
+    patches.replace(Stores, "gap", property(lambda self: Gap(whole.fget(self).replay, range(0))))
+
+
 def _dials_once(patches: Patches) -> None:
     patches.replace(dialler, "retry_seconds", lambda failures: 100_000.0)
 
@@ -150,6 +177,11 @@ NODES: Final = (
     Mutant("copy-may-sign", "Q1: a copied record does not sign", _copy_may_sign, "whole-data"),
     Mutant(
         "bodies-not-read-back", "a body is durable with the vote for it", _bodies_not_read_back, "whole-crash"
+    ),
+    Mutant("header-believed", "D5: a stored header is held to its id", _header_believed, "whole-ageing"),
+    Mutant("pages-believed", "D5: a start computes the root from the pages", _pages_believed, "whole-ageing"),
+    Mutant(
+        "lost-blocks-forgotten", "D9: lost blocks are fetched first", _lost_blocks_forgotten, "whole-ageing"
     ),
     Mutant("dials-once", "N2: whoever is lost is dialled again", _dials_once, "whole-wire"),
 )

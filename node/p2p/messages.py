@@ -225,6 +225,7 @@ GOODBYE_CODES: Final = frozenset(
         "peer.banned",
         "peer.duplicate",
         "peer.removed",
+        "peer.replaced",
         "peer.stopping",
     }
 )

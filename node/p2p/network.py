@@ -32,6 +32,8 @@ LOG: Final = logging.getLogger(__name__)
 
 # What says most of why a node is alone: it is no member, or of another chain. Silence may mean anything.
 TELLING: Final = ("peer.refused", "handshake.wrong_chain", "handshake.wrong_genesis")
+DOUBLE_CODES: Final = ("peer.replaced", "peer.duplicate")
+DEAD_SECONDS: Final = 15.0  # by then every peer has given up a connection that nobody holds the other end of
 STOP_SECONDS: Final = 1.0  # for peers to take our goodbye
 
 
@@ -92,6 +94,7 @@ class Network:
         self._connections: dict[bytes, Connection] = {}
         self._greeting: set[bytes] = set()  # peers with whom a dial of ours is in the handshake
         self._answering: Counter[bytes] = Counter()  # handshakes that others began, by their certificate
+        self._refused_since: dict[bytes, float] = {}  # peers that hold to another connection, since when
         self._gone: dict[bytes, asyncio.Event] = {}  # set while there is no connection with a peer
         self._conduct = Conduct(self._is_validator, self._validators)
         own_key = local.identity.public_key
@@ -295,8 +298,8 @@ class Network:
         if old is not None:
             if old.is_dialled != is_dialled and is_dialled != self._dials_first(node.public_key):
                 raise LedgerError("peer.duplicate", f"{node.name} is connected already")
-            self._forget(old, "peer.duplicate")
-            old.end("peer.duplicate")
+            self._forget(old, "peer.replaced")
+            old.end("peer.replaced")
         now = asyncio.get_running_loop().time()
         connection = Connection(channel, member, is_dialled, now, self.counters, self._events.on_message)
         self._connections[node.public_key] = connection
@@ -313,9 +316,21 @@ class Network:
             code = await connection.run()
         finally:
             self._forget(connection, code)
-        if connection.was_told and code == "peer.duplicate" and self._is_none_of_ours(connection.node):
+        self._judge_double(connection, code)
+
+    def _judge_double(self, connection: Connection, code: str) -> None:
+        """A peer that took another connection for ours did so now; one that lets none in may for a while hold
+        to a dead one, which an earlier process of ours has left."""
+        now, peer_id = asyncio.get_running_loop().time(), connection.peer_id
+        if not connection.was_told or code not in DOUBLE_CODES:
+            self._refused_since.pop(peer_id, None)
+            return
+        if not self._is_none_of_ours(connection.node):
+            return
+        since = self._refused_since.setdefault(peer_id, now)
+        if code == "peer.replaced" or now - since > DEAD_SECONDS:
             LOG.warning("another process has this node's key, told by=%s", connection.node.name)
-            self._events.on_double(connection.peer_id)
+            self._events.on_double(peer_id)
 
     def _is_none_of_ours(self, node: Node) -> bool:
         """Whether no other connection with a peer is up or coming: one of ours began before the old ended."""

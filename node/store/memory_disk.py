@@ -71,6 +71,11 @@ class MemoryDisk:
         changed[offset] ^= 1
         contents.durable = contents.current = bytes(changed)
 
+    def lose(self, path: Path, size: int) -> None:
+        """Keep a file's first `size` bytes: the syncs of what followed were answered, and did nothing."""
+        contents = self._durable_names[path]
+        contents.durable = contents.current = contents.durable[:size]
+
     def read(self, path: Path, bytes_max: int) -> bytes:
         """The whole file, at most `bytes_max` + 1 bytes of it."""
         self.ask("read", path)

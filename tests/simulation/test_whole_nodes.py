@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from network.simulator.campaign import run_campaign, summary_of
-from network.simulator.whole.incidents import DataLoss
+from network.simulator.whole.incidents import AGEING, HOMES, DataLoss
 from network.simulator.whole.scenario import SCENARIOS, plan_of
 
 pytestmark = pytest.mark.simulation
@@ -35,8 +35,15 @@ def test_the_faults_of_a_campaign_are_many() -> None:
     assert [(report.seed, report.violations) for report in reports if not report.is_green] == []
     faults = summary_of(reports)["faults"]
     assert {"killed", "power cut", "clock", "cut", "loss", "reset", "slow disk"} <= set(faults)
-    assert {loss.value for loss in DataLoss} <= set(faults)
     assert any(name.startswith("at ") for name in faults)
+
+
+@pytest.mark.parametrize(("scenario", "losses"), [("whole-data", HOMES), ("whole-ageing", AGEING)])
+def test_every_loss_of_data_comes_up(scenario: str, losses: tuple[DataLoss, ...]) -> None:
+    """Homes and disks go bad in every way there is, and the nodes notice or are told by their peers."""
+    reports = list(run_campaign(range(1101, 1121), (4,), scenario))
+    assert [(report.seed, report.violations) for report in reports if not report.is_green] == []
+    assert {loss.value for loss in losses} <= set(summary_of(reports)["faults"])
 
 
 def test_one_seed_has_one_trace_under_every_hash_seed() -> None:

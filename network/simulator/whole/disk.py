@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -24,20 +25,23 @@ from ledger.block import Block
 from ledger.consensus.records import encode_record
 from ledger.consensus.signer import first_record
 from ledger.genesis import Genesis, chain_id
-from ledger.types import ChainId, Epoch, PublicKey
+from ledger.types import Epoch, PublicKey
+from network.simulator.whole.ageing import AgeingDatabase, Damage, Table, Unsynced
 from node.assemble import Disk
 from node.consensus_log import RECORD
+from node.lost_blocks import MARK_FILE, LostBlocks, mark_at, write_mark
 from node.store.database import Batch
 from node.store.failure import StoreFailed
 from node.store.journal import Journal
 from node.store.journal import Record as Entry
 from node.store.memory import MemoryDatabase
 from node.store.memory_disk import MemoryDisk
-from node.store.stores import fill_databases, stores_over
+from node.store.stores import Stores, fill_databases, stores_over
 
 LOG: Final = Path("/data/consensus/records.log")
 BLOCKS: Final = "/data/blocks"
 STATE: Final = "/data/state"
+MARK: Final = Path("/data") / MARK_FILE
 TREE_DEPTH: Final = 4
 OPERATIONS_MAX: Final = 6  # of one call that waits for the disk: the longest replaces a file
 WRITES: Final = ("write", "sync", "create", "rename", "sync_folder")
@@ -51,33 +55,79 @@ class Trouble(Enum):
     FAILED_SYNC = "failed sync"  # nobody knows what is durable now
 
 
+class Place(Enum):
+    """What of a disk is in trouble."""
+
+    ANYWHERE = ""
+    LOG = str(LOG)
+    BLOCKS = BLOCKS
+    STATE = STATE
+
+
 @dataclass(slots=True)
 class Contents:
-    """What lies on a disk, whoever looks at it."""
+    """What lies on a disk, whoever looks at it. `unsynced`: since when syncs do nothing, and what for."""
 
     files: MemoryDisk = field(default_factory=MemoryDisk)
-    blocks: dict[bytes, bytes] = field(default_factory=dict)
-    state: dict[bytes, bytes] = field(default_factory=dict)
+    blocks: Table = field(default_factory=lambda: Table("blocks"))
+    state: Table = field(default_factory=lambda: Table("state"))
     log_bytes_known: int = 0  # what the last batch of the log knows to be durable below it
+    unsynced: Unsynced | None = None
 
     def copied(self) -> Contents:
         """A backup: what would survive a power cut now."""
-        return Contents(self.files.copied(), dict(self.blocks), dict(self.state), self.log_bytes_known)
+        return Contents(self.files.copied(), self.blocks.copied(), self.state.copied(), self.log_bytes_known)
+
+    @property
+    def damage(self) -> Damage | None:
+        """What is damaged in the databases, if anything."""
+        return self.blocks.damage or self.state.damage
+
+    def stop_syncing(self) -> None:
+        """From now on a power cut loses what is written, though its sync is answered."""
+        self.unsynced = Unsynced(len(self.files.durable(LOG)))
+
+    def lose_unsynced(self, random: Random) -> bool:
+        """The power is cut: of each store some of what was written last is gone. Whether anything is."""
+        lie, self.unsynced = self.unsynced, None
+        if lie is None:
+            return False
+        log_bytes = len(self.files.durable(LOG))
+        kept = random.randint(min(lie.log_bytes, log_bytes), log_bytes)
+        self.files.lose(LOG, kept)
+        self.log_bytes_known = min(self.log_bytes_known, kept)
+        lost = log_bytes - kept
+        for table in (self.blocks, self.state):
+            replaced = lie.replaced[table.kind]
+            count = random.randint(0, len(replaced))
+            table.undo(replaced, count)
+            lost += count
+        return lost > 0
 
 
 def founded(genesis: Genesis, validator: PublicKey | None, generation: bytes, salt: bytes) -> Contents:
     """The disk of a new node, as `node.founding` makes it. `salt`: of its log, 16 bytes."""
     chain = chain_id(genesis)
-    header, writes = genesis_block(genesis)
     contents = Contents()
-    blocks, state = MemoryDatabase(BLOCKS, contents.blocks), MemoryDatabase(STATE, contents.state)
-    fill_databases(blocks, state, chain, Block(header, b"", ()), writes, tree_depth=TREE_DEPTH)
+    _fill(genesis, contents.blocks, contents.state)
     records = []
     if validator is not None:
         floor = first_record(chain, validator, generation, Epoch(0))
         records.append(Entry(RECORD, encode_record(floor)))
     Journal.create(contents.files, LOG, records, salt)
     return contents
+
+
+def _fill(genesis: Genesis, blocks: Table, state: Table) -> None:
+    header, writes = genesis_block(genesis)
+    databases = MemoryDatabase(BLOCKS, blocks.entries), MemoryDatabase(STATE, state.entries)
+    fill_databases(*databases, chain_id(genesis), Block(header, b"", ()), writes, tree_depth=TREE_DEPTH)
+
+
+def begin_state_again(genesis: Genesis, contents: Contents) -> None:
+    """Put the state of block 0 in the place of what is there."""
+    contents.state = Table("state")
+    _fill(genesis, Table("blocks"), contents.state)
 
 
 class OpenDisk:
@@ -97,7 +147,9 @@ class OpenDisk:
     ) -> None:
         self.sync_ms_max = 2
         self.trouble: Trouble | None = None
+        self.place = Place.ANYWHERE
         self.writes = 0
+        self.has_lost_synced = False
         self._contents = contents
         self._random = random
         self._on_failure = on_failure
@@ -109,23 +161,42 @@ class OpenDisk:
         self._waiting: deque[tuple[Callable[[], None], asyncio.Future[None]]] = deque()
         contents.files.fault = self._operate
 
-    def opened(self, chain_id: ChainId) -> Disk:
+    def opened(self, genesis: Genesis) -> Disk:
         """The disk as a node wants it.
 
         Raises:
             StoreError: what lies there can't be used.
         """
-        contents = self._contents
-        blocks, state = (
-            MemoryDatabase(path, entries, before_write=self._before_batch, on_failure=self._failed_write)
-            for path, entries in ((BLOCKS, contents.blocks), (STATE, contents.state))
-        )
+        stores, lost = self._whole(genesis)
         journal, entries = Journal.open(
-            contents.files, LOG, on_failure=self._failed_write, random_bytes=self._random.randbytes
+            self._contents.files, LOG, on_failure=self._failed_write, random_bytes=self._random.randbytes
         )
-        return Disk(
-            stores_over(blocks, state, chain_id, tree_depth=TREE_DEPTH), journal, entries, self.offload
+        return Disk(stores, journal, entries, self.offload, lost)
+
+    def _whole(self, genesis: Genesis) -> tuple[Stores, LostBlocks | None]:
+        """The stores, and what is to be fetched first: `node.lost_blocks.open_whole`."""
+        files = self._contents.files
+        lost, stores = mark_at(files, MARK), self._stores(genesis)
+        if stores.gap.refetch:
+            lost = write_mark(files, MARK, stores.state.head)
+            begin_state_again(genesis, self._contents)
+            stores = self._stores(genesis)
+        if lost is not None and lost.forget_if_regained(stores.blocks):
+            lost = None
+        return stores, lost
+
+    def _stores(self, genesis: Genesis) -> Stores:
+        blocks, state = (
+            AgeingDatabase(
+                path,
+                table,
+                before_write=partial(self._before_batch, path),
+                on_failure=self._failed_write,
+                on_batch=partial(self._note_replaced, table.kind),
+            )
+            for path, table in ((BLOCKS, self._contents.blocks), (STATE, self._contents.state))
         )
+        return stores_over(blocks, state, chain_id(genesis), tree_depth=TREE_DEPTH)
 
     # --- the thread that waits for the disk ----------------------------------------------
 
@@ -169,6 +240,7 @@ class OpenDisk:
         self._contents.files.fault = None
         if is_power_cut:
             self._contents.files.crash(lambda size: self._random.randint(0, size))
+            self.has_lost_synced = self._contents.lose_unsynced(self._random)
 
     def _operate(self, operation: str, path: Path, data: bytes) -> int | None:
         """Each operation on a file passes here: `node.store.memory_disk.Fault`."""
@@ -179,10 +251,11 @@ class OpenDisk:
             return None
         self._step(operation)
         self._note_batch(operation, path)
-        if operation == "write" and self.trouble is Trouble.FULL:
+        trouble = self._trouble_at(Place.LOG)
+        if operation == "write" and trouble is Trouble.FULL:
             return len(data) // 2
         failing = {Trouble.FAILED_WRITE: "write", Trouble.FAILED_SYNC: "sync"}
-        if self.trouble is not None and failing.get(self.trouble) == operation:
+        if trouble is not None and failing.get(trouble) == operation:
             self._has_failed = True
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return None
@@ -193,12 +266,20 @@ class OpenDisk:
         elif operation == "sync" and path == LOG and self._log_bytes is not None:
             self._contents.log_bytes_known, self._log_bytes = self._log_bytes, None
 
-    def _before_batch(self, batch: Batch) -> None:
+    def _trouble_at(self, place: Place) -> Trouble | None:
+        return self.trouble if self.place in (Place.ANYWHERE, place) else None
+
+    def _before_batch(self, path: str, batch: Batch) -> None:
         self._step("batch")
-        if self.trouble is not None:
+        trouble = self._trouble_at(Place(path))
+        if trouble is not None:
             self._has_failed = True
-            number = errno.ENOSPC if self.trouble is Trouble.FULL else errno.EIO
+            number = errno.ENOSPC if trouble is Trouble.FULL else errno.EIO
             raise OSError(number, os.strerror(number))
+
+    def _note_replaced(self, kind: str, replaced: dict[bytes, bytes | None]) -> None:
+        if self._contents.unsynced is not None:
+            self._contents.unsynced.replaced[kind].append(replaced)
 
     def _step(self, operation: str) -> None:
         if self._dying_at is not None:

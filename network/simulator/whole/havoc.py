@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Final, assert_never
 
-from network.simulator.whole.disk import LOG, Contents
+from network.simulator.whole.ageing import draw_damage
+from network.simulator.whole.disk import LOG, STATE
 from network.simulator.whole.incidents import (
     BadDisk,
     Crash,
@@ -66,9 +67,13 @@ class Havoc:
         if self._loop.now_ms < self._down_until_ms[site.index]:
             self.bring_back(site)
             return
-        if site.start() and site.index in self._expecting_damage:
+        if not site.start():
+            return
+        if site.index in self._expecting_damage:
             del self._expecting_damage[site.index]
             self._judge.violated("damage", f"{site.member.name} started from a damaged log")
+        if self._is_damaged(site):
+            self._judge.violated("damage", f"{site.member.name} started with what it had read damaged")
 
     def refused(self, site: SimulatedSite, problem: Exception) -> None:
         """A node does not start from what is there: the operator repairs what was damaged on purpose."""
@@ -79,8 +84,36 @@ class Havoc:
             self._faults[DataLoss.DAMAGED.value] += 1
             Journal.create(site.contents.files, LOG, (), site.random.randbytes(16))
             self.bring_back(site)
+        elif isinstance(problem, StoreCorrupted) and self._is_damaged(site):
+            self._repair(site, problem)
         else:
             self._judge.violated("start", f"{site.member.name}: {type(problem).__name__}: {problem}")
+
+    def _is_damaged(self, site: SimulatedSite) -> bool:
+        damage = site.contents.damage
+        return damage is not None and damage.reads > 0
+
+    def _repair(self, site: SimulatedSite, problem: StoreCorrupted) -> None:
+        """What `ledger-node repair` does about a database; of one damaged block it saves none here."""
+        site.die(Death.KILLED, "damage")
+        if problem.path == STATE:
+            self._faults[DataLoss.STATE.value] += 1
+            site.renew_state()
+        else:
+            self._faults[DataLoss.BLOCKS.value] += 1
+            site.renew()
+            self._judge.restored(site)
+        self.bring_back(site)
+
+    def inspect(self) -> None:
+        """The operators look at every disk: who has read damage, and lives, did not notice it."""
+        for site in self._sites:
+            for table in (site.contents.blocks, site.contents.state):
+                damage, table.damage = table.damage, None
+                if damage is not None and damage.reader is not None and not damage.reader.is_over:
+                    self._judge.violated(
+                        "damage", f"{site.member.name} went on with {table.kind} {damage.key[:9].hex()}"
+                    )
 
     # --- the incidents ---------------------------------------------------------------------
 
@@ -108,8 +141,8 @@ class Havoc:
                 self._sites[site].slow_down(sync_ms_max)
                 await self._until(incident.until_ms)
                 self._sites[site].slow_down(USUAL_SYNC_MS)
-            case BadDisk(site, trouble):
-                self._sites[site].afflict(trouble)
+            case BadDisk(site, trouble, place):
+                self._sites[site].afflict(trouble, place)
                 await self._until(incident.until_ms)
                 self._sites[site].afflict(None)
             case WrongClock():
@@ -146,25 +179,41 @@ class Havoc:
 
     async def _mix_up(self, wrong: WrongData, until_ms: int) -> None:
         site, backup = self._sites[wrong.site], self._sites[wrong.site].contents.copied()
+        if wrong.loss is DataLoss.UNSYNCED:
+            await self._lie(site, until_ms)
+            return
         self._down_until_ms[site.index] = max(self._down_until_ms[site.index], until_ms)
         await self._until((self._loop.now_ms + until_ms) // 2)
         site.die(Death.KILLED, "taken down")
         match wrong.loss:
             case DataLoss.OLDER:
-                self._replace(site, backup)
+                site.restore(backup)
             case DataLoss.FOREIGN:
-                self._replace(site, self._sites[wrong.other].contents)
+                site.restore(self._sites[wrong.other].contents)
+            case DataLoss.GONE:
+                site.renew()
             case DataLoss.DAMAGED:
                 self._damage(site)
                 return
+            case DataLoss.BLOCKS | DataLoss.STATE:
+                contents = site.contents
+                table = contents.blocks if wrong.loss is DataLoss.BLOCKS else contents.state
+                table.damage = draw_damage(self._random, table)
+                return
+        self._judge.restored(site)
         self._faults[wrong.loss.value] += 1
+
+    async def _lie(self, site: SimulatedSite, until_ms: int) -> None:
+        """The power fails while the disk lies: half of the time for which it would."""
+        site.contents.stop_syncing()
+        self._judge.excuse(site)
+        await self._until((self._loop.now_ms + until_ms) // 2)
+        self._down_until_ms[site.index] = max(self._down_until_ms[site.index], until_ms)
+        site.die(Death.POWER_CUT, Death.POWER_CUT.value)
+        site.contents.unsynced = None
 
     def _damage(self, site: SimulatedSite) -> None:
         """One bit, below what a later record knows to be durable: elsewhere it looks like a torn tail."""
         if site.contents.log_bytes_known:
             site.contents.files.damage(LOG, self._random.randrange(site.contents.log_bytes_known))
             self._expecting_damage[site.index] = None
-
-    def _replace(self, site: SimulatedSite, contents: Contents) -> None:
-        site.restore(contents)
-        self._judge.restored(site)

@@ -12,7 +12,7 @@ from itertools import permutations
 from random import Random
 from typing import Final
 
-from network.simulator.whole.disk import Trouble
+from network.simulator.whole.disk import Place, Trouble
 from network.simulator.whole.site import Death
 from network.simulator.whole.wire import Link, Quality
 from node.failpoints import FailPoint
@@ -81,6 +81,7 @@ class BadDisk:
 
     site: int
     trouble: Trouble
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +98,17 @@ class DataLoss(Enum):
 
     OLDER = "older disk"  # a backup of the beginning of the incident
     FOREIGN = "foreign disk"  # another node's data
+    GONE = "new disk"  # the home is made anew: the node joins by catching up from nothing
     DAMAGED = "damaged log"  # one bit of the consensus log
+    BLOCKS = "damaged block"  # one bit of a value in the block database
+    STATE = "damaged state"  # one bit of a value in the state database
+    UNSYNCED = "lying sync"  # syncs are answered and do nothing; a power cut loses what they were for
 
 
 @dataclass(frozen=True, slots=True)
 class WrongData:
-    """A site is down for a while; then it starts from other data than its own, or from damaged ones."""
+    """A site is down for a while; then it starts from other data than its own, or from damaged ones. Its
+    stake is below a third: what a lying sync loses, a node may not know of."""
 
     site: int
     loss: DataLoss
@@ -121,9 +127,15 @@ class Incident:
     what: What
 
 
+# What a home is, and what its disk does to it.
+HOMES: Final = (DataLoss.OLDER, DataLoss.FOREIGN, DataLoss.GONE, DataLoss.DAMAGED)
+AGEING: Final = (DataLoss.BLOCKS, DataLoss.STATE, DataLoss.UNSYNCED)
+
+
 def draw_incidents(
-    random: Random, families: Sequence[Family], stakes: tuple[int, ...], count: int, end_ms: int
-) -> tuple[Incident, ...]:
+    random: Random, families: Sequence[Family], stakes: tuple[int, ...], count: int, end_ms: int,
+    losses: Sequence[DataLoss] = tuple(DataLoss),
+) -> tuple[Incident, ...]:  # fmt: skip
     """So many incidents of these families, each family once where there is room, the last over at `end_ms`.
 
     Data are lost once at most: more than a third of the stake in quarantine stops the chain by design.
@@ -134,11 +146,11 @@ def draw_incidents(
         family = families[turn] if turn < len(families) else random.choice(again)
         at_ms = random.randint(300, max(300, end_ms - 2 * LASTS_MS_MIN))
         until_ms = min(end_ms - 1, at_ms + random.randint(LASTS_MS_MIN, max(LASTS_MS_MIN, end_ms // 2)))
-        incidents.append(Incident(at_ms, until_ms, _draw(random, family, stakes)))
+        incidents.append(Incident(at_ms, until_ms, _draw(random, family, stakes, losses)))
     return tuple(sorted(incidents, key=lambda each: each.at_ms))
 
 
-def _draw(random: Random, family: Family, stakes: tuple[int, ...]) -> What:
+def _draw(random: Random, family: Family, stakes: tuple[int, ...], losses: Sequence[DataLoss]) -> What:
     nodes = range(len(stakes))
     match family:
         case Family.WIRE:
@@ -150,14 +162,14 @@ def _draw(random: Random, family: Family, stakes: tuple[int, ...]) -> What:
         case Family.DISK:
             if random.random() < 0.4:
                 return SlowDisk(random.choice(nodes), random.choice((50, 400, 2_000)))
-            return BadDisk(random.choice(nodes), random.choice(list(Trouble)))
+            return BadDisk(random.choice(nodes), random.choice(list(Trouble)), random.choice(list(Place)))
         case Family.CLOCK:
             ahead_ms = random.choice((-40_000, -1_500, 1_500, 40_000))
             return WrongClock(_below_a_third(random, stakes), ahead_ms, random.choice((0, -50_000, 50_000)))
         case Family.DATA:
             site = _below_a_third(random, stakes)
             other = random.choice([index for index in nodes if index != site])
-            return WrongData(site, random.choice(list(DataLoss)), other)
+            return WrongData(site, random.choice(losses), other)
 
 
 def _below_a_third(random: Random, stakes: tuple[int, ...]) -> int:

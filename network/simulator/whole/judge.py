@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from ledger.block import Header, block_id
+from ledger.block import Header, block_id, decode_block
 from ledger.codec import decode, encode
 from ledger.consensus.messages import CertificatesMessage, Message, ProposalMessage, VotesMessage
 from ledger.crypto import Tag, is_signature
@@ -25,6 +25,8 @@ from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
 from network.simulator.whole.disk import LOG
 from network.simulator.whole.site import SimulatedSite
 from node.assemble import RunningNode
+from node.p2p.messages import Blocks, Body, Settled
+from node.p2p.messages import Message as PeerMessage
 
 VIOLATIONS_MAX: Final = 20  # the first say enough
 WINDOW_MS: Final = 5_000
@@ -55,10 +57,13 @@ class Judge:
         self.chain: dict[int, BlockId] = {}
         self._chain_id = chain_id(genesis)
         self._sets: dict[int, ValidatorSet] = {0: ValidatorSet(genesis.validators)}
+        self._bodies: dict[int, bytes] = {}
         self._roots: dict[int, bytes] = {}
         self._placed: dict[TxId, int] = {}
         self._heights: Counter[int] = Counter()  # of each site: durable, and told to somebody
         self._durable: dict[int, dict[bytes, None]] = {}
+        self._excused: dict[bytes, None] = {}  # keys whose disk has lied
+        self.broken_words = 0  # pairs that only an excused key may sign
         self._said: dict[tuple[bytes, View], dict[str, bytes | None]] = {}
         self._certified: dict[View, dict[VoteKind, bytes | None]] = {}
         self._known_good: dict[bytes, None] = {}
@@ -86,6 +91,11 @@ class Judge:
         """Other data were put into a home: whatever they hold is what there is."""
         self._heights[site.index] = 0
         self._durable.pop(site.index, None)
+
+    def excuse(self, site: SimulatedSite) -> None:
+        """The disk says that it syncs, and does not: the key may contradict what it no longer knows. That
+        stake is below a third, and counts as a liar's."""
+        self._excused[site.member.validator.public] = None
 
     def committed(self, site: SimulatedSite, node: RunningNode, header: Header) -> None:
         """A node says that a block is final."""
@@ -130,6 +140,7 @@ class Judge:
         if voters is None or validators_hash(voters) != header.validators_hash:
             self.violated("epoch", f"{name}: the block at {height} names another set than its epoch has")
         self._judge_finalization(name, node, height)
+        self._bodies.setdefault(height, encode(stored.block))
         for raw in stored.block.transactions:
             transaction_id = decode_transaction(raw).id
             if self._placed.setdefault(transaction_id, height) != height:
@@ -167,6 +178,28 @@ class Judge:
             case _:
                 pass
 
+    def served(self, site: SimulatedSite, message: PeerMessage) -> None:
+        """Something stored leaves: it is what became final, to the byte, and its certificates are good."""
+        name = site.member.name
+        match message:
+            case Blocks(from_height=height, blocks=blocks, finalization=finalization):
+                for above, data in enumerate(blocks):
+                    self._judge_served(name, data, height + above)
+                self.judge_certificate(name, _certificate(finalization))
+            case Body(block=data):
+                height = decode_block(data).header.height
+                if self.chain.get(height) == block_id(decode_block(data).header):
+                    self._judge_served(name, data, height)
+            case Settled(certificates=certificates):
+                for certificate in certificates:
+                    self.judge_certificate(name, _certificate(certificate))
+            case _:
+                pass
+
+    def _judge_served(self, name: str, data: bytes, height: int) -> None:
+        if self._bodies.get(height, data) != data:
+            self.violated("served", f"{name} gives out another block at {height} than became final")
+
     def counted(self, site: SimulatedSite, peers: int, now_ms: int) -> None:
         """A frame leaves: how much a node says is bounded."""
         if now_ms >= self._window_began_ms + WINDOW_MS:
@@ -186,12 +219,18 @@ class Judge:
         said = self._said.setdefault((key, (vote.epoch, vote.view)), {})
         kind = vote.kind.name
         if said.setdefault(kind, vote.block_id) != vote.block_id:
-            self.violated("forbidden pair", f"{site.member.name} voted {kind} twice in view {vote.view}")
+            self._contradicted(site, f"voted {kind} twice in view {vote.view}")
         if "FINALIZE" in said:
             if "NULLIFY" in said:
-                self.violated("forbidden pair", f"{site.member.name} nullified and finalized {vote.view}")
+                self._contradicted(site, f"nullified and finalized {vote.view}")
             if said.get("NOTARIZE", said["FINALIZE"]) != said["FINALIZE"]:
-                self.violated("forbidden pair", f"{site.member.name} voted for two blocks in {vote.view}")
+                self._contradicted(site, f"voted for two blocks in {vote.view}")
+
+    def _contradicted(self, site: SimulatedSite, what: str) -> None:
+        if site.member.validator.public in self._excused:
+            self.broken_words += 1
+        else:
+            self.violated("forbidden pair", f"{site.member.name} {what}")
 
     def _judge_proposal(self, site: SimulatedSite, signed: SignedProposal) -> None:
         proposal = signed.proposal
@@ -201,7 +240,7 @@ class Judge:
         self._judge_durable(site, encode(signed), proposal.view)
         said = self._said.setdefault((key, (proposal.epoch, proposal.view)), {})
         if said.setdefault("PROPOSAL", encode(proposal)) != encode(proposal):
-            self.violated("forbidden pair", f"{site.member.name} proposed twice in view {proposal.view}")
+            self._contradicted(site, f"proposed twice in view {proposal.view}")
 
     def _judge_durable(self, site: SimulatedSite, statement: bytes, view: int) -> None:
         known = self._durable.setdefault(site.index, {})

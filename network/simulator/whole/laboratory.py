@@ -25,6 +25,7 @@ from network.simulator.whole.clients import Clients
 from network.simulator.whole.disk import Contents, founded
 from network.simulator.whole.founding import consortium_of
 from network.simulator.whole.havoc import Havoc
+from network.simulator.whole.incidents import DataLoss
 from network.simulator.whole.judge import Judge
 from network.simulator.whole.liar import LIES
 from network.simulator.whole.loop import LoopOverrun, VirtualLoop
@@ -118,6 +119,7 @@ class WholeLaboratory:
         await self._pass(self._plan.faults_end_ms / 1000, lambda: False)
         for incident in incidents:
             await incident
+        self._havoc.inspect()
         await self._recover()
         self._clients.is_silent = True
         await self._settle()
@@ -204,7 +206,7 @@ class WholeLaboratory:
         for site in self._honest:
             assert site.node is not None
             self.judge.judge_history(site)
-        states = [site.contents.state for site in self._honest]
+        states = [site.contents.state.entries for site in self._honest]
         if any(state != states[0] for state in states):
             self.judge.violated("roots", "the state databases differ")
         self._judge_again(self._honest[0])
@@ -216,21 +218,29 @@ class WholeLaboratory:
         site.die(Death.KILLED, "end")
         live, site.contents = site.contents, Contents(fresh.files, site.contents.blocks, fresh.state)
         site.start()
-        if site.node is None or site.node.site.head() != head or site.contents.state != live.state:
+        if (
+            site.node is None
+            or site.node.site.head() != head
+            or site.contents.state.entries != live.state.entries
+        ):
             self.judge.violated("roots", "run again from genesis, the chain leads to another state")
 
     # --- what is heard -------------------------------------------------------------------
 
-    def _heard(self, sender: int, receiver: int, frame: bytes) -> None:
+    def _heard(self, sender: int, receiver: int, frame: bytes, data: bytes | None) -> None:
         self._loop.note(b"frame", bytes([sender, receiver]), frame)
         site = self._sites[sender]
         self.judge.counted(site, len(self._sites) - 1, self._loop.now_ms)
+        if data is None:
+            return
         try:
-            message = decode_peer_message(frame[1:])
+            message = decode_peer_message(data)
             if isinstance(message, Consensus | CompactProposal):
                 self.judge.sent(site, decode_message(message.payload))
+            elif site in self._honest:
+                self.judge.served(site, message)
         except LedgerError:
-            pass  # a piece of a longer message, or of a handshake
+            pass  # of the handshake
 
     def started(self, site: SimulatedSite, node: RunningNode) -> None:
         """A node begins."""
@@ -257,6 +267,12 @@ class WholeLaboratory:
     def misused(self, site: SimulatedSite, what: str) -> None:
         """A process went on with a disk that had failed."""
         self.judge.violated("poison", f"{site.member.name}: {what}")
+
+    def lost_synced(self, site: SimulatedSite) -> None:
+        """What a disk had said to be durable is gone."""
+        self._loop.note(b"lost", bytes([site.index]))
+        self._faults[DataLoss.UNSYNCED.value] += 1
+        self.judge.restored(site)
 
     # --- the result ---------------------------------------------------------------------------
 

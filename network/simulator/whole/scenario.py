@@ -9,7 +9,17 @@ from typing import Final
 
 from ledger.errors import LedgerError
 from network.simulator.scenario import NODES_MAX, NODES_MIN, STAKES
-from network.simulator.whole.incidents import Crash, Cut, Family, Incident, WrongData, draw_incidents
+from network.simulator.whole.incidents import (
+    AGEING,
+    HOMES,
+    Crash,
+    Cut,
+    DataLoss,
+    Family,
+    Incident,
+    WrongData,
+    draw_incidents,
+)
 from network.simulator.whole.liar import FALSE_PAGES, LIES
 from network.simulator.whole.site import Death
 from network.simulator.whole.wire import Link, Quality
@@ -39,6 +49,7 @@ class Scenario:
     families: tuple[Family, ...]
     has_stake_moves: bool = False
     lies: tuple[str, ...] = ()
+    losses: tuple[DataLoss, ...] = tuple(DataLoss)
 
 
 SCENARIOS: Final = {
@@ -52,7 +63,18 @@ SCENARIOS: Final = {
         Scenario(
             "whole-crash", "deaths at every fail-point, slow and failing disks", (Family.CRASH, Family.DISK)
         ),
-        Scenario("whole-data", "older, foreign and damaged data, with deaths", (Family.DATA, Family.CRASH)),
+        Scenario(
+            "whole-data",
+            "older, foreign, lost and damaged homes, with deaths",
+            (Family.DATA, Family.CRASH),
+            losses=HOMES,
+        ),
+        Scenario(
+            "whole-ageing",
+            "bits that turn over in both databases and syncs that lie, with deaths and failing disks",
+            (Family.DATA, Family.CRASH, Family.DISK),
+            losses=AGEING,
+        ),
         Scenario("whole-clock", "wrong clocks and cut links", (Family.CLOCK, Family.PARTITION)),
         Scenario(
             "whole-liar",
@@ -107,7 +129,7 @@ def plan_of(seed: int, nodes: int, name: str) -> Plan:
     stakes = random.choice(STAKES.get(nodes, ((1,) * nodes,)))
     families = random.sample(scenario.families, len(scenario.families))
     end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0] if families else CALM_MS
-    incidents = draw_incidents(random, families, stakes, random.randint(*INCIDENTS), end_ms)
+    incidents = draw_incidents(random, families, stakes, random.randint(*INCIDENTS), end_ms, scenario.losses)
     # A validator in quarantine must stay below a third of the stake, or the chain stops as it is meant to.
     is_stake_free = not any(isinstance(incident.what, WrongData) for incident in incidents)
     has_stake_moves = scenario.has_stake_moves and is_stake_free

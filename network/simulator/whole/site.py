@@ -14,10 +14,17 @@ from random import Random
 from typing import Any, Final, NoReturn, Protocol
 
 from ledger.block import Header
-from ledger.genesis import Genesis, chain_id
+from ledger.genesis import Genesis
 from ledger.types import TimeMs
 from network.adversaries.lying_wire import Lie, LyingTransport
-from network.simulator.whole.disk import Contents, OpenDisk, Trouble, founded
+from network.simulator.whole.disk import (
+    Contents,
+    OpenDisk,
+    Place,
+    Trouble,
+    begin_state_again,
+    founded,
+)
 from network.simulator.whole.founding import WALL_START_MS, Member
 from network.simulator.whole.loop import LIFE, Life, VirtualLoop
 from network.simulator.whole.wire import SimulatedTransport, Wire
@@ -94,6 +101,9 @@ class Audience(Protocol):
     def misused(self, site: SimulatedSite, what: str) -> None:
         """A process went on writing to a disk that had failed."""
 
+    def lost_synced(self, site: SimulatedSite) -> None:
+        """A power cut lost what the disk had said to be durable."""
+
 
 class SimulatedSite:
     """A machine, and its process while there is one."""
@@ -112,11 +122,11 @@ class SimulatedSite:
         self.disk: OpenDisk | None = None
         self.sync_ms_max = 2
         self.trouble: Trouble | None = None
+        self.place = Place.ANYWHERE
         self.points = FailPoints()
         self._loop = loop
         self._wire = wire
         self._genesis = genesis
-        self._chain = chain_id(genesis)
         self._audience = audience
         self.lie = lie
         self._life = Life()
@@ -168,12 +178,13 @@ class SimulatedSite:
         self.disk = OpenDisk(
             self.contents, self.random, self._on_failed_disk, lambda what: self._audience.misused(self, what)
         )
-        self.disk.sync_ms_max, self.disk.trouble = self.sync_ms_max, self.trouble
+        self.disk.sync_ms_max = self.sync_ms_max
+        self.disk.trouble, self.disk.place = self.trouble, self.place
         wire = self._transport if self.lie is None else LyingTransport(self._transport, self.lie)
         return RunningNode(
             self._genesis,
             Keys(member.identity, member.validator, self.generation, member.gateway),
-            self.disk.opened(self._chain),
+            self.disk.opened(self._genesis),
             World(self.clock, SeededPace(self.random), wire, Counters(), self.random),
             Options(member.name, on_block=self._on_block),
         )
@@ -202,6 +213,8 @@ class SimulatedSite:
         self._wire.lose(self.index, is_power_cut=death is Death.POWER_CUT)
         self.disk.die(is_power_cut=death is Death.POWER_CUT)
         self._life.end()
+        if self.disk.has_lost_synced:
+            self._audience.lost_synced(self)
         self._audience.died(self, why)
 
     def arm(self, point: FailPoint, passes: int, death: Death) -> None:
@@ -224,6 +237,16 @@ class SimulatedSite:
         self.contents = contents.copied()
         self.generation = self._new_generation()
 
+    def renew(self) -> None:
+        """Make the home anew: nothing is known but genesis, and the key, which may have promised anything."""
+        assert not self.is_up
+        self.contents = founded(self._genesis, None, self.generation, self.random.randbytes(16))
+
+    def renew_state(self) -> None:
+        """Set the state aside: the next start runs all blocks again."""
+        assert not self.is_up
+        begin_state_again(self._genesis, self.contents)
+
     def _new_generation(self) -> bytes:
         return self.random.randbytes(16)
 
@@ -233,8 +256,8 @@ class SimulatedSite:
         if self.disk is not None:
             self.disk.sync_ms_max = sync_ms_max
 
-    def afflict(self, trouble: Trouble | None) -> None:
-        """From now on writes fail so, or (None) succeed."""
-        self.trouble = trouble
+    def afflict(self, trouble: Trouble | None, place: Place = Place.ANYWHERE) -> None:
+        """From now on writes to a place fail so, or (None) succeed."""
+        self.trouble, self.place = trouble, place
         if self.disk is not None:
-            self.disk.trouble = trouble
+            self.disk.trouble, self.disk.place = trouble, place

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
+from ledger.errors import LedgerError
 from ledger.members import Node
 from ledger.types import PublicKey
 from network.simulator.whole.loop import LIFE, VirtualLoop
+from node.p2p.frames import Assembler
 from node.p2p.transport import Channel, ChannelClosed, DialFailed
 from node.p2p.websocket import DIAL_SECONDS, HEARTBEAT_SECONDS, UNSENT_BYTES, WRITE_BUFFER_BYTES
 
@@ -37,8 +39,8 @@ class Quality:
     bytes_per_second: int = 12_500_000
 
 
-Heard = Callable[[int, int, bytes], None]
-"""(sender, receiver, frame): told of each frame as it leaves."""
+Heard = Callable[[int, int, bytes, bytes | None], None]
+"""(sender, receiver, frame, message): told of each frame as it leaves, and of the message it completes."""
 
 
 class Wire:
@@ -181,6 +183,7 @@ class _Pipe:
     def __init__(self, wire: Wire, link: Link) -> None:
         self.link = link
         self._wire = wire
+        self._leaving = Assembler()
         self._under_way: deque[tuple[float, bytes | None]] = deque()  # None: the end
         self._bytes = 0
         self._busy_until = 0.0  # the link is sending what was given to it before
@@ -207,13 +210,19 @@ class _Pipe:
         wire = self._wire
         if frame is not None:
             wire.frames += 1
-            wire.heard(*self.link, frame)
+            wire.heard(*self.link, frame, self._completed(frame))
         quality = wire.quality(self.link)
         seconds = 0 if frame is None else len(frame) / quality.bytes_per_second
         self._busy_until = max(wire.loop.time(), self._busy_until) + seconds
         self._last_due = max(self._last_due, self._busy_until + wire.delay(self.link))
         self._under_way.append((self._last_due, frame))
         self.go_on()
+
+    def _completed(self, frame: bytes) -> bytes | None:
+        try:
+            return self._leaving.feed(frame)
+        except LedgerError:
+            return None  # the receiver refuses it
 
     def go_on(self) -> None:
         """Wait for the first frame under way, if the link carries anything."""

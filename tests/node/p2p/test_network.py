@@ -16,7 +16,7 @@ from ledger.members import Node, NodeRole
 from ledger.merkle.log import EXTENSION_LENGTH_MAX
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, ChainId
 from node.link import Link
-from node.p2p import connection, tls, websocket
+from node.p2p import connection, network, tls, websocket
 from node.p2p.conduct import Offence
 from node.p2p.connection import shake_hands
 from node.p2p.frames import FRAME_BYTES_MAX, Lane, split
@@ -510,7 +510,7 @@ async def test_a_newer_connection_of_one_peer_replaces_the_older() -> None:
         first = await raw.connect()
         await one.events.until(lambda: len(one.events.connected) == 1)
         await raw.connect()
-        assert await raw.goodbye(first) == "peer.duplicate"
+        assert await raw.goodbye(first) == "peer.replaced"
         await one.events.until(lambda: len(one.events.connected) == 2)
         assert len(one.network.peers()) == 1
 
@@ -539,6 +539,21 @@ async def test_connections_that_cross_are_no_double() -> None:
                 node.network.allow(members)
             await connect(*nodes)
             assert [node.events.doubles for node in nodes] == [[], [], []]
+
+
+async def test_a_peer_that_holds_to_a_dead_connection_is_no_double(monkeypatch: pytest.MonkeyPatch) -> None:
+    """N8: after a power cut peers refuse this node until they give its old connection up; then it tells."""
+    members = (record(1), record(2))
+    async with TestNode(1, members) as one, TestNode(2, members, [one.network.address]) as two:
+        await two.events.until(lambda: bool(two.events.connected))
+        refused = two.network._connections.pop(one.key)
+        refused.was_told = True
+        for _ in range(2):
+            two.network._judge_double(refused, "peer.duplicate")
+        assert two.events.doubles == []
+        monkeypatch.setattr(network, "DEAD_SECONDS", -1.0)
+        two.network._judge_double(refused, "peer.duplicate")
+        assert two.events.doubles == [one.key]
 
 
 async def test_one_member_cannot_hold_many_connections() -> None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import product
+from random import Random
+
 import pytest
 
 from ledger.consensus.commits import Commits
 from network.simulator.campaign import run_campaign
 from network.simulator.whole import laboratory
+from network.simulator.whole.ageing import AgeingDatabase
 from network.simulator.whole.clients import Clients
+from network.simulator.whole.disk import OpenDisk, Place, Trouble, founded
+from network.simulator.whole.founding import consortium_of
 from network.simulator.whole.havoc import Havoc
 from network.simulator.whole.laboratory import run_whole
 from network.simulator.whole.liar import LIES, FalsePages
+from network.simulator.whole.loop import LIFE
 from network.simulator.whole.scenario import SCENARIOS
 from node.executor import Executor
 from node.justify import Justifier
+from node.store.failure import StoreFailed
+from node.store.journal import Journal
+
+UNSYNCED_SEED = 4  # the power fails while the disk of one node lies
 
 
 def rules(violations: tuple[str, ...]) -> list[str]:
@@ -43,7 +55,7 @@ def test_every_liar_lies_and_is_found_out(seed: int, lie: str) -> None:
 
 def test_a_run_whose_liar_tells_the_truth_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would show nothing about lies."""
-    monkeypatch.setattr(FalsePages, "outgoing", lambda self, message: (message,))
+    monkeypatch.setattr(FalsePages, "outgoing", lambda self, message, peer: (message,))
     assert rules(run_whole(0, 4, "whole-liar").violations) == ["empty"]
 
 
@@ -87,13 +99,63 @@ def test_a_node_that_fills_no_holes_is_found(monkeypatch: pytest.MonkeyPatch) ->
         pass
 
     monkeypatch.setattr(Justifier, "fill", nothing)
-    assert rules(run_whole(1, 4, "whole-crash").violations) == ["justified"]
+    assert rules(run_whole(3, 4, "whole-crash").violations) == ["justified"]
 
 
 def test_nodes_that_keep_no_nullifications_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where commits take nothing along, what settled a view is gone everywhere, and nobody can be asked."""
     monkeypatch.setattr(Commits, "_settled", lambda self, path, final: (final,))
     assert rules(run_whole(1, 4, "whole-crash").violations) == ["justified"]
+
+
+def test_a_page_that_is_not_what_became_final_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Served by a node that is held to be honest, false pages are findings."""
+    monkeypatch.setattr(laboratory.WholeLaboratory, "_honest", property(lambda self: self._sites))
+    assert set(rules(run_whole(3, 4, "whole-liar").violations)) == {"served"}
+
+
+def test_what_a_lying_sync_loses_is_missed_by_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody tells the judge that the disk has lied: blocks and votes that were durable are gone."""
+    monkeypatch.setattr(laboratory.WholeLaboratory, "lost_synced", lambda self, site: None)
+    assert rules(run_whole(UNSYNCED_SEED, 4, "whole-ageing").violations) == ["durable"]
+
+
+def test_a_node_that_goes_on_with_damage_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk's checksum says so, and the node takes the value all the same."""
+
+    def as_read(self: AgeingDatabase, key: bytes, value: bytes) -> bytes:
+        damage = self._table.damage
+        if damage is not None and damage.key == key:
+            damage.reads += 1
+            damage.reader = LIFE.get()
+        return value
+
+    monkeypatch.setattr(AgeingDatabase, "_as_read", as_read)
+    assert set(rules(run_whole(11, 4, "whole-ageing").violations)) == {"damage"}
+
+
+def test_a_failing_disk_fails_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind of trouble at each store ends the process with the first write there."""
+    random = Random(1)
+    failures: list[StoreFailed] = []
+    for trouble, place in product(Trouble, (Place.LOG, Place.BLOCKS, Place.STATE)):
+        genesis = consortium_of((1, 1, 1, 1), 9).genesis
+        contents = founded(genesis, None, bytes(16), bytes(16))
+        disk = OpenDisk(contents, random, failures.append, lambda what: None)
+        opened = disk.opened(genesis)
+        disk.trouble, disk.place = trouble, place
+        with pytest.raises(StoreFailed):
+            {
+                Place.LOG: partial(write_log, opened.journal),
+                Place.BLOCKS: partial(opened.stores.evidence._database.write, {b"E": b""}),
+                Place.STATE: partial(opened.stores.state._database.write, {b"x": b""}),
+            }[place]()
+    assert len(failures) == 9
+
+
+def write_log(journal: Journal) -> None:
+    journal.append(1, b"record")
+    journal.sync()
 
 
 def test_a_bug_that_raises_is_a_finding_with_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
