@@ -178,7 +178,6 @@ class RunningNode:
             exchange.fetch_body,
             lambda: [exchange.peer(key) for key in exchange.page_sources()],
             self._driver.give_up,
-            self._on_commit,
             disk.offload,
         )
         exchange.join(self._network, self._driver, self._catch_up, self._recovering)

@@ -22,7 +22,7 @@ from ledger.block import Header
 from ledger.codec import decode
 from ledger.errors import LedgerError
 from ledger.genesis import Genesis, chain_id
-from ledger.recovery import is_recovery
+from ledger.recovery import EPOCHS_PASSED, decode_recovery, is_recovery, recovery_hash
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, ChainId, Epoch, Height
 from ledger.validators import ValidatorSet
 from ledger.vote import Certificate
@@ -113,23 +113,32 @@ def audit_blocks(genesis: Genesis, first: BlockStore, second: BlockStore) -> Agr
     if parting == 0:
         raise LedgerError("audit.broken_history", "the histories differ in block 0, of one genesis")
     shared = Height(parting - 1)
-    for blocks in (first, second):
-        _check_not_recovered(blocks, shared)
+    _check_not_recovered(first, second, Height(shared + 1))
     histories = [_history(blocks, shared) for blocks in (first, second)]
     epoch = Epoch(histories[0].headers[1].epoch)
     return name_culprits(chain_id(genesis), _validators(genesis, epoch, first, second), *histories)
 
 
-def _check_not_recovered(blocks: BlockStore, shared: Height) -> None:
-    """Refuse where the sides part by a recovery: there no certificate proves who was wrong."""
-    block = blocks.block(Height(shared + 1))
-    assert block is not None, "at or below the head"
-    if blocks.recovery(Epoch(block.header.epoch)) is not None or is_recovery(block.last_certificate):
+def _check_not_recovered(first: BlockStore, second: BlockStore, parting: Height) -> None:
+    """Refuse where one side left the epoch by a recovery that the other does not share: there no certificate
+    proves who was wrong."""
+    given_up = [_given_up(blocks, parting) for blocks in (first, second)]
+    if given_up[0] != given_up[1]:
         raise LedgerError(
             "audit.recovered",
-            f"they part at height {shared + 1}, where operators gave an epoch up: compare the reports of "
-            "its recovery with what each of them signed in the other history",
+            f"they part at height {parting}, where operators gave an epoch up: compare the reports of its "
+            "recovery with what each of them signed in the other history",
         )
+
+
+def _given_up(blocks: BlockStore, height: Height) -> bytes | None:
+    """The recovery on which the epoch of this block stands or ended, or None."""
+    epoch = _header(blocks, height).epoch
+    for ended in (epoch, epoch - EPOCHS_PASSED):
+        data = blocks.recovery(Epoch(ended)) if ended >= 0 else None
+        if data is not None:
+            return recovery_hash(decode_recovery(data).recovery)
+    return None
 
 
 def _history(blocks: BlockStore, shared: Height) -> History:

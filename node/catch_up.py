@@ -179,7 +179,7 @@ class CatchUp:
             settled = await self._settled(peer, blocks, finalization)
             if settled is None:
                 return False  # nobody is to blame: another peer may hold what is missing
-            await self._commit(blocks, finalization, settled)
+            await self.commit(blocks, finalization, settled)
         except LedgerError as refusal:
             return self._refuse(peer, refusal)
         if blocks and finalization.block_id == block_id(blocks[-1].header):
@@ -197,7 +197,7 @@ class CatchUp:
             blocks = [block for block in found if block.header.height <= lost.height]
             for block in blocks:
                 lost.check(block.header)
-            await self._commit(blocks, proof)
+            await self.commit(blocks, proof)
         except LedgerError as refusal:
             return self._refuse(peer, refusal)
         return bool(blocks)
@@ -213,7 +213,7 @@ class CatchUp:
             settled = () if certificate is None else await self._settled(peer, blocks, certificate)
             if settled is None:
                 return False
-            await self._commit(blocks, proof, settled)
+            await self.commit(blocks, proof, settled)
         except LedgerError as refusal:
             return self._refuse(peer, refusal)
         return bool(blocks)
@@ -282,9 +282,10 @@ class CatchUp:
             return (finalization,)
         return await self._justifier.justify(peer, blocks, finalization)
 
-    async def _commit(
+    async def commit(
         self, blocks: Sequence[Block], finalization: Proof, settled: Sequence[Certificate] = ()
     ) -> None:
+        """Run and store final blocks that follow the head, whoever else does so meanwhile."""
         for block in blocks:
             identifier = block_id(block.header)
             if block.header.height <= self._executor.committed.header.height:

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
-from ledger.block import Block, block_id
+from ledger.block import Block
 from ledger.consensus.events import Peer
 from ledger.consensus.signer import Signer
 from ledger.epoch import epoch_in_force
@@ -55,7 +55,6 @@ class Recovering:
         fetch_body: FetchBody,
         peers: Callable[[], Sequence[Peer]],
         stop_consensus: Callable[[], None],
-        on_committed: Callable[[BlockId], Awaitable[None]],
         offload: Offload,
     ) -> None:
         self._executor = executor
@@ -66,7 +65,6 @@ class Recovering:
         self._fetch_body = fetch_body
         self._peers = peers
         self._stop_consensus = stop_consensus
-        self._on_committed = on_committed
         self._offload = offload
         self._approved: ApprovedRecovery | None = None
         self._data = b""
@@ -153,15 +151,10 @@ class Recovering:
 
     async def _commit_what_is_here(self, approved: ApprovedRecovery) -> bool:
         """Commit up to the chosen block from bodies at hand, or had one by one; whether none is missing."""
-        executor = self._executor
-        if executor.committed.id == approved.recovery.block_id:
+        if self._executor.committed.id == approved.recovery.block_id:
             return True
         run = await self._run_to(BlockId(approved.recovery.block_id))
-        for block in run:
-            await executor.check(block)
-            identifier = block_id(block.header)
-            await executor.commit(identifier, approved)
-            await self._on_committed(identifier)
+        await self._catch_up.commit(run, approved)
         return bool(run)
 
     async def _run_to(self, chosen: BlockId) -> list[Block]:

@@ -208,7 +208,7 @@ class BlockTransaction(Model):
 
 
 class BlockModel(Model):
-    """A final block. The genesis block has no certificate."""
+    """A final block. The genesis block has no certificate, nor has one that is final by a recovery."""
 
     id: Hash
     header: HeaderModel

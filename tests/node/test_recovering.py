@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.accountability import Fork
 from ledger.block import Block, block_id
 from ledger.codec import encode
 from ledger.consensus.events import Behind, Peer
@@ -28,6 +29,7 @@ from ledger.recovery import (
 from ledger.transition import Execution, governed
 from ledger.types import BlockId, Epoch, Height, TimeMs, View
 from ledger.vote import VoteKind
+from node.audit import audit_blocks
 from node.bodies import Bodies
 from node.catch_up import Page
 from node.consensus_log import ConsensusLog
@@ -109,7 +111,6 @@ class Site:
             self.fetch_body,
             lambda: [Peer(0)],
             self.stop,
-            self.follower.on_committed,
             self.room.disk.run,
         )
 
@@ -293,6 +294,28 @@ async def test_a_page_with_a_forged_recovery_is_refused_and_blamed() -> None:
     with pytest.raises(LedgerError):
         site.recovering.hear(forged)
     assert site.stopped == 0
+
+
+async def test_an_audit_names_who_forked_a_recovered_epoch_and_nobody_where_it_began() -> None:
+    """K14: two first blocks of one recovery are a fork like any other. Where one side has no such recovery,
+    there is nothing that a certificate proves."""
+    rooms = [Room(), Room()]
+    for number, room in enumerate(rooms):
+        await recovered(room)
+        room.executor.admit(room.transaction(nonce=50 + number, valid_until=9).raw)
+        first = await room.executor.build(room.executor.committed.id, TimeMs(START_MS + 9_000), b"")
+        assert first is not None
+        await room.executor.commit(first.tip.id, room.certificate(first.tip.id, 1))
+    found = audit_blocks(rooms[0].genesis, rooms[0].stores.blocks, rooms[1].stores.blocks)
+    assert isinstance(found, Fork)
+    assert (found.epoch, [each.public_key for each in found.culprits]) == (2, [VOTER.public])
+    other = Room()
+    top, _ = await notarized(other)
+    await other.commit(top)
+    await other.grow(1)
+    with pytest.raises(LedgerError) as refusal:
+        audit_blocks(other.genesis, rooms[0].stores.blocks, other.stores.blocks)
+    assert refusal.value.code == "audit.recovered"
 
 
 # --- giving up --------------------------------------------------------------------------------------
