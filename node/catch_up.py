@@ -26,7 +26,6 @@ from ledger.errors import LedgerError
 from ledger.merkle.log import leaf_hash
 from ledger.recovery import (
     ApprovedRecovery,
-    Recovery,
     decode_recovery,
     ended_epoch,
     is_recovery,
@@ -128,14 +127,14 @@ class CatchUp:
             await self._round(partial(self._regain, lost))
         self.regaining = None
 
-    async def reach(self, recovery: Recovery) -> None:
-        """Fetch and run blocks up to the one that a verified recovery chose, while consensus stands still."""
+    async def advance(self) -> bool:
+        """Fetch and run a page while consensus stands still, towards the base of a recovered epoch; False, a
+        pause later, where nobody has one."""
         self._target = None  # of the epoch that is given up
-        while self._executor.committed.id != recovery.block_id:
-            await self._round(self._reach)
+        return await self._round(self._advance)
 
-    async def _round(self, step: Callable[[PublicKey], Awaitable[bool]]) -> None:
-        """One page from one peer; a pause where nobody has it.
+    async def _round(self, step: Callable[[PublicKey], Awaitable[bool]]) -> bool:
+        """One page from one peer; a pause where nobody has it, and False.
 
         First whoever was not asked yet, then whoever brought most blocks a second the last time: a peer that
         hands out the truth more slowly than the chain grows holds nobody back.
@@ -144,8 +143,9 @@ class CatchUp:
         self._pace = {peer: self._pace.get(peer, math.inf) for peer in peers}
         for peer in sorted(peers, key=self._pace.__getitem__, reverse=True):
             if await self._timed(step, peer):
-                return
+                return True
         await asyncio.sleep(PAUSE_SECONDS)
+        return False
 
     async def _timed(self, step: Callable[[PublicKey], Awaitable[bool]], peer: PublicKey) -> bool:
         """Do a step with a peer, and note how quickly it brought this node on."""
@@ -202,7 +202,7 @@ class CatchUp:
             return self._refuse(peer, refusal)
         return bool(blocks)
 
-    async def _reach(self, peer: PublicKey) -> bool:
+    async def _advance(self, peer: PublicKey) -> bool:
         """One page towards the base of a recovered epoch; whether the chain grew."""
         page = await self._ask(peer, Height(self._executor.committed.header.height + 1), PAGE_BLOCKS_MAX)
         if page is None or not page.blocks:

@@ -115,8 +115,10 @@ class Recovering:
         await self._promise(Epoch(recovery.new_epoch - 1))
         await self._offload(partial(self._executor.stores.blocks.keep_recovery, data))
         self._check_history(BlockId(recovery.block_id))
-        if not await self._commit_what_is_here(approved):
-            await self._catch_up.reach(recovery)
+        await self._commit_what_is_here(approved)
+        while self._executor.committed.id != recovery.block_id:
+            if not await self._catch_up.advance():  # maybe nobody has it in his store
+                await self._commit_what_is_here(approved)
         self._executor.recover(data)
         self._approved = None
         log(
@@ -149,13 +151,9 @@ class Recovering:
                 "farmgate evidence audit names who signed for both",
             )
 
-    async def _commit_what_is_here(self, approved: ApprovedRecovery) -> bool:
-        """Commit up to the chosen block from bodies at hand, or had one by one; whether none is missing."""
-        if self._executor.committed.id == approved.recovery.block_id:
-            return True
-        run = await self._run_to(BlockId(approved.recovery.block_id))
-        await self._catch_up.commit(run, approved)
-        return bool(run)
+    async def _commit_what_is_here(self, approved: ApprovedRecovery) -> None:
+        """Commit up to the chosen block from bodies at hand, or had one by one, if none is missing."""
+        await self._catch_up.commit(await self._run_to(BlockId(approved.recovery.block_id)), approved)
 
     async def _run_to(self, chosen: BlockId) -> list[Block]:
         """The blocks from above the head up to the chosen one, oldest first; none where one is missing."""

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.runtime import CoreRules
-from ledger.block import block_id
+from ledger.block import Block, block_id
 from ledger.codec import encode
-from ledger.consensus.records import HeldCertificate, SignerFloor, encode_record
+from ledger.consensus.records import HeldCertificate, Record, SignerFloor, encode_record
 from ledger.consensus.signer import Signer
 from ledger.crypto import KeyPair
 from ledger.errors import LedgerError
@@ -225,25 +225,38 @@ def _promise(
     home: Home, key: KeyPair, stopped: _Stopped, ended: EndedEpoch
 ) -> tuple[bool, Certificate | None]:
     """Make the promise of a report durable (K2); whether the record is whole, and what it holds (K3)."""
-    final = finalization_of_head(stopped.stores)
     journal, entries = Journal.open(LocalDisk(), home.consensus_log)
     try:
         records, blocks = read_entries(home.consensus_log, entries)
         signer = Signer(ended.chain_id, key, host_generation(home))
-        store = (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view)
-        signer.restore(records, store)
-        floor = signer.promise_for_report(Epoch(ended.epoch + EPOCHS_PASSED - 1), VIEW_LAST)
+        promise, certificate = stock_of(signer, records, blocks, stopped.stores, ended)
         floors = [each for each in records if isinstance(each, SignerFloor)]
-        if not floors or floors[-1] != floor:
-            journal.append(RECORD, encode_record(floor))
+        if not floors or floors[-1] != promise:
+            journal.append(RECORD, encode_record(promise))
             journal.sync()
     finally:
         journal.close()
+    return not signer.is_quarantined, certificate
+
+
+def stock_of(
+    signer: Signer, records: Sequence[Record], blocks: Sequence[Block], stores: Stores, ended: EndedEpoch
+) -> tuple[SignerFloor, Certificate | None]:
+    """Read a record back into its signer; the promise of its report, and the certificate that it names.
+
+    The log holds the bodies of blocks that its owner made, voted for or found valid, and no others.
+
+    Raises:
+        LedgerError: `recovery.given_up`.
+    """
+    final = finalization_of_head(stores)
+    signer.restore(records, (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view))
+    promise = signer.promise_for_report(Epoch(ended.epoch + EPOCHS_PASSED - 1), VIEW_LAST)
     bodies = {block_id(block.header): None for block in blocks}
     held = [each.certificate for each in records if isinstance(each, HeldCertificate)]
     held += [] if final is None else [final]
-    here = [each for each in held if each.block_id in bodies or _is_stored(each, stopped.stores)]
-    return not signer.is_quarantined, _highest(here, ended)
+    here = [each for each in held if each.block_id in bodies or _is_stored(each, stores)]
+    return promise, _highest(here, ended)
 
 
 def _is_stored(certificate: Certificate, stores: Stores) -> bool:

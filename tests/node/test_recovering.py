@@ -29,6 +29,7 @@ from ledger.recovery import (
 from ledger.transition import Execution, governed
 from ledger.types import BlockId, Epoch, Height, TimeMs, View
 from ledger.vote import VoteKind
+from node import catch_up as catch_up_module
 from node.audit import audit_blocks
 from node.bodies import Bodies
 from node.catch_up import Page
@@ -45,6 +46,14 @@ from tests.node.room import VOTER, Room, SteadyNotes
 from tests.node.test_catch_up import ANNA, Follower
 
 CHOSEN = 4
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause between rounds is one turn of the event loop."""
+    monkeypatch.setattr(catch_up_module, "PAUSE_SECONDS", 0)
+
+
 HOST, OTHER_HOST = b"h" * 16, b"o" * 16
 
 
@@ -288,7 +297,7 @@ async def test_a_page_with_a_forged_recovery_is_refused_and_blamed() -> None:
     site = Site(source)
     forged = encode(ApprovedRecovery(recovery_on(source, CHOSEN, source.executor.committed.id).recovery, ()))
     site.follower.alter[ANNA] = lambda page: Page(page.blocks, page.link, forged)
-    await site.follower.catch_up._reach(ANNA)
+    await site.follower.catch_up._advance(ANNA)
     assert site.follower.blamed == [(ANNA, "recovery.too_little_stake")]
     assert site.room.height == 0
     with pytest.raises(LedgerError):
@@ -330,6 +339,26 @@ async def test_the_chosen_block_is_taken_from_the_log_without_a_peer() -> None:
     await site.recovering.complete()
     assert site.room.executor.committed.id == top.tip.id
     assert site.follower.asked == []
+
+
+async def test_a_body_that_comes_later_is_asked_for_again() -> None:
+    """K11: at a start no peer is connected, and no store holds a block that is final nowhere: it asks on, for
+    pages and for bodies."""
+    site = Site(Room())
+    top, approved = await notarized(site.room)
+    asked: list[BlockId] = []
+
+    async def fetch(of: BlockId, sources: Sequence[Peer]) -> bool:
+        asked.append(of)
+        if len(asked) > 2:
+            site.bodies.put(top.block)
+        return len(asked) > 2
+
+    site.recovering._fetch_body = fetch
+    site.recovering.hear(encode(approved))
+    await site.recovering.complete()
+    assert site.room.executor.committed.id == top.tip.id
+    assert asked == [top.tip.id] * 3
 
 
 async def test_the_promise_is_durable_before_the_recovery_and_that_before_the_block() -> None:

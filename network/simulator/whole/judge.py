@@ -18,6 +18,7 @@ from ledger.consensus.messages import CertificatesMessage, Message, ProposalMess
 from ledger.crypto import Tag, is_signature
 from ledger.epoch import epoch_in_force, validators_in_force
 from ledger.genesis import Genesis, chain_id
+from ledger.recovery import decode_recovery, is_recovery
 from ledger.transaction import decode_transaction
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Height, TxId
 from ledger.validators import ValidatorSet, validators_hash
@@ -149,6 +150,11 @@ class Judge:
     def _judge_finalization(self, name: str, node: RunningNode, height: Height) -> None:
         stored = node.stores.blocks.stored(height)
         assert stored is not None
+        proof = stored.finalization or stored.covering
+        if is_recovery(proof):  # whether it is sound is for whoever made it; here it is of this block
+            if stored.finalization and decode_recovery(proof).recovery.block_id != stored.id:
+                self.violated("certificate", f"{name}: the recovery at {height} chose another block")
+            return
         if stored.finalization:
             certificate = decode(stored.finalization, Certificate, QUORUM_CERTIFICATE_BYTES_MAX)
             if certificate.block_id != stored.id:
@@ -325,7 +331,10 @@ class Judge:
             stored = blocks.stored(Height(height))
             assert stored is not None
             chain[stored.id] = stored.block.header.epoch
-            certificate = _certificate(stored.finalization or stored.covering)
+            proof = stored.finalization or stored.covering
+            if is_recovery(proof):
+                continue
+            certificate = _certificate(proof)
             final[certificate.vote.epoch] = max(final[certificate.vote.epoch], certificate.view)
         return [
             (epoch, view)
