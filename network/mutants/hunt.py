@@ -17,9 +17,11 @@ from network.mutants.pages import PAGES
 from network.mutants.planting import Mutant, planted
 from network.mutants.turning import TURNING
 from network.simulator.campaign import Trial, run_trial, run_trials, share_of
+from network.simulator.whole.scenario import SCENARIOS as WHOLE_SCENARIOS
 
 MUTANTS: Final = (*AGREEMENT, *MEMORY, *LIVENESS, *TURNING, *BELIEF, *PAGES, *NODES)
 HUNT_SEEDS: Final = 60
+WHOLE: Final = 2, (4,)  # of whole nodes every second seed, with four validators: what is wrong with one shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Kill:
 def trials(scenario: str, seeds: int) -> Iterator[Trial]:
     """The runs that hunt in a scenario: every fourth seed has seven validators, the others four, where the
     scenario has both; of one that takes long, fewer seeds."""
-    rarity, sizes = share_of(scenario)
+    rarity, sizes = WHOLE if scenario in WHOLE_SCENARIOS else share_of(scenario)
     for seed in range(1, max(1, seeds // rarity) + 1):
         yield Trial(scenario, seed, 7 if seed % 4 == 0 and 7 in sizes else 4)
 

@@ -161,9 +161,7 @@ NODES: Final = (
     Mutant("state-before-blocks", "D1: blocks first, then state", _state_before_blocks, "whole-crash"),
     Mutant("told-before-durable", "D1: synced before anybody is told", _told_before_durable, "whole-crash"),
     Mutant("log-not-synced", "S4: durable before it leaves", _log_not_synced, "whole-calm"),
-    Mutant(
-        "start-trusts-the-cache", "J3: what a start read is durable", _start_trusts_the_cache, "whole-crash"
-    ),
+    Mutant("start-trusts-the-cache", "J3: what a start read is durable", _start_trusts_the_cache, "whole"),
     Mutant(
         "failed-write-ignored", "D3: the first failed write is the last", _failed_write_ignored, "whole-crash"
     ),

@@ -21,8 +21,8 @@ SEED_MAX: Final = 2**53
 SIZES_MAX: Final = 8
 JOBS_MAX: Final = 64
 TRIALS_PER_TURN: Final = 2  # few, so that no process waits long for the last ones
-WHOLE_SIZES: Final = (4,)
-WHOLE_RARITY: Final = 2  # whole nodes take three times as long
+WHOLE_SIZES: Final = (4, 7)
+WHOLE_RARITY: Final = 3  # whole nodes take three times as long
 NAMES: Final = (*SCENARIOS, *WHOLE_SCENARIOS)  # of every scenario: light ones first, then of whole nodes
 
 

@@ -73,6 +73,7 @@ class Contents:
     state: Table = field(default_factory=lambda: Table("state"))
     log_bytes_known: int = 0  # what the last batch of the log knows to be durable below it
     unsynced: Unsynced | None = None
+    has_lost_synced: bool = False
 
     def copied(self) -> Contents:
         """A backup: what would survive a power cut now."""
@@ -102,6 +103,7 @@ class Contents:
             count = random.randint(0, len(replaced))
             table.undo(replaced, count)
             lost += count
+        self.has_lost_synced = lost > 0
         return lost > 0
 
 
@@ -178,6 +180,8 @@ class OpenDisk:
         files = self._contents.files
         lost, stores = mark_at(files, MARK), self._stores(genesis)
         if stores.gap.refetch:
+            if not self._contents.has_lost_synced:
+                self._on_misuse("state above the blocks, and no sync has lied")
             lost = write_mark(files, MARK, stores.state.head)
             begin_state_again(genesis, self._contents)
             stores = self._stores(genesis)
