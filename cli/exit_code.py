@@ -49,6 +49,7 @@ _BY_CODE: Final = {
     "audit.not_final": ExitCode.UNVERIFIED,
     "audit.not_justified": ExitCode.UNVERIFIED,
     "audit.other_chain": ExitCode.CONFLICT,
+    "audit.recovered": ExitCode.UNVERIFIED,
     "genesis.mismatch": ExitCode.CONFLICT,
     "home.exists": ExitCode.CONFLICT,
     "home.in_use": ExitCode.CONFLICT,
@@ -60,6 +61,9 @@ _BY_CODE: Final = {
     "profile.malformed": ExitCode.USAGE,
     "profile.unknown_key": ExitCode.USAGE,
     "profile.wrong_value": ExitCode.USAGE,
+    "recovery.approved": ExitCode.CONFLICT,
+    "recovery.begun": ExitCode.CONFLICT,
+    "recovery.diverged": ExitCode.CONFLICT,
     "roles.not_yours": ExitCode.NOT_ALLOWED,
     "site.not_owned": ExitCode.NOT_ALLOWED,
     "testnet.folder_in_use": ExitCode.CONFLICT,
@@ -85,7 +89,7 @@ _BY_AREA: Final = {
 }
 _REJECTING: Final = frozenset(
     "arguments ballot ballots capture contract encoding epcis event event_id identifier json key method node "
-    "organisation outlook parameter parameters prefix quota readable registration seat seats site "
+    "organisation outlook parameter parameters prefix quota readable recovery registration seat seats site "
     "transaction units validator validators".split()
 )
 
