@@ -284,6 +284,7 @@ class Driver:
             self._is_given_up = False
         self._inputs = deque(item for item in self._inputs if isinstance(item, Heard))
         self._pending, self._found_nothing = None, False
+        self.view, self.leader, self.final_view = 0, -1, 0
         self.transactions_pending()
 
     async def _run(self, started: Started) -> None:

@@ -189,6 +189,9 @@ class Site:
         await self.answering.wait()
         return of in self.elsewhere and self.bodies.offer(self.elsewhere[of])
 
+    def tell_recovery(self, peer: Peer, recovery: bytes) -> None:
+        self.done.append((peer, recovery))
+
     async def on_commit(self, of: BlockId) -> None:
         self.done.append(of)
 
@@ -912,3 +915,39 @@ def test_what_does_not_sign_says_so() -> None:
     observer, validator = Site(votes=False), Site()
     assert (observer.driver.is_voting, observer.driver.quarantine_reason) == (False, "")
     assert (validator.driver.is_voting, validator.driver.quarantine_reason) == (False, "signer.not_started")
+
+
+# --- an epoch that operators give up ---------------------------------------------------------------
+
+
+async def test_an_epoch_that_is_given_up_ends_with_all_that_was_begun_in_it() -> None:
+    """K11: `run` returns, and runs again for the chain as it is then: what peers said meanwhile is heard by
+    the new machine, what was asked for in the old epoch is answered to nobody."""
+    site = Site()
+    site.answering.clear()  # a fetch that never ends
+    async with asyncio.timeout(5):
+        running = asyncio.create_task(site.driver.run(site.started))
+        await turns()
+        await site.does(Entered(Epoch(0), View(7), 0), Fetch(BlockId(b"x" * 32), (ANNA,)))
+        assert site.driver.view == 7
+        site.driver.give_up()
+        site.driver.receive(KEYS[ANNA], status(3))
+        site.driver.feed(Fetched(site.room.executor.committed.header))
+        await running
+    assert (site.driver.view, site.driver.leader, site.driver.final_view) == (0, -1, 0)
+    site.script.inputs.clear()
+    async with site.running():
+        await turns()
+        started, *others = site.script.inputs
+        assert isinstance(started, Started)
+        assert others == [Received(ANNA, status(3)), TransactionsPending(False)]
+
+
+async def test_who_speaks_of_a_given_up_epoch_is_told_the_recovery() -> None:
+    """K15: of that epoch, and of the one that was passed over."""
+    site = Site()
+    kept = b"\x92\x96 approved"
+    site.room.stores.blocks.recovery = lambda ended: kept if ended == 3 else None  # type: ignore[method-assign]
+    async with site.running():
+        await site.does(OldEpoch(ANNA, Epoch(3)), OldEpoch(BERT, Epoch(4)))
+    assert site.done[-2:] == [(ANNA, kept), (BERT, kept)]
