@@ -8,7 +8,7 @@ Source: docs/spec/recovery.md, rules K1-K11.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from contracts.runtime import CoreRules
 from ledger.block import Block, block_id
 from ledger.codec import encode
-from ledger.consensus.records import HeldCertificate, Record, SignerFloor, encode_record
+from ledger.consensus.records import HeldCertificate, OwnVote, Record, SignerFloor, encode_record
 from ledger.consensus.signer import Signer
 from ledger.crypto import KeyPair
 from ledger.errors import LedgerError
@@ -229,22 +229,25 @@ def _promise(
     try:
         records, blocks = read_entries(home.consensus_log, entries)
         signer = Signer(ended.chain_id, key, host_generation(home))
-        promise, certificate = stock_of(signer, records, blocks, stopped.stores, ended)
+        promise, is_whole, certificate = stock_of(signer, records, blocks, stopped.stores, ended)
         floors = [each for each in records if isinstance(each, SignerFloor)]
         if not floors or floors[-1] != promise:
             journal.append(RECORD, encode_record(promise))
             journal.sync()
     finally:
         journal.close()
-    return not signer.is_quarantined, certificate
+    return is_whole, certificate
 
 
 def stock_of(
     signer: Signer, records: Sequence[Record], blocks: Sequence[Block], stores: Stores, ended: EndedEpoch
-) -> tuple[SignerFloor, Certificate | None]:
-    """Read a record back into its signer; the promise of its report, and the certificate that it names.
+) -> tuple[SignerFloor, bool, Certificate | None]:
+    """Read a record back into its signer; the promise of its report, whether it is whole, and the certificate
+    that it names.
 
-    The log holds the bodies of blocks that its owner made, voted for or found valid, and no others.
+    The log holds the bodies of blocks that its owner made or voted for, and no others. It may have shrunk and
+    lost the body of one that its owner voted to make final without having notarized it: such a record can't
+    report what it promised, and counts as lost.
 
     Raises:
         LedgerError: `recovery.given_up`.
@@ -255,15 +258,16 @@ def stock_of(
     bodies = {block_id(block.header): None for block in blocks}
     held = [each.certificate for each in records if isinstance(each, HeldCertificate)]
     held += [] if final is None else [final]
-    here = [each for each in held if each.block_id in bodies or _is_stored(each, stores)]
-    return promise, _highest(here, ended)
+    here = [each for each in held if _is_here(each.block_id, bodies, stores)]
+    final_view = final.view if final is not None and final.vote.epoch == ended.epoch else 0
+    votes = [each.signed.vote for each in records if isinstance(each, OwnVote)]
+    finals = [each for each in votes if each.kind is VoteKind.FINALIZE and each.epoch == ended.epoch]
+    has_bodies = all(each.view <= final_view or _is_here(each.block_id, bodies, stores) for each in finals)
+    return promise, has_bodies and not signer.is_quarantined, _highest(here, ended)
 
 
-def _is_stored(certificate: Certificate, stores: Stores) -> bool:
-    return (
-        certificate.block_id is not None
-        and stores.blocks.height_of(BlockId(certificate.block_id)) is not None
-    )
+def _is_here(of: bytes | None, bodies: Container[bytes], stores: Stores) -> bool:
+    return of is not None and (of in bodies or stores.blocks.height_of(BlockId(of)) is not None)
 
 
 def _highest(held: Sequence[Certificate], ended: EndedEpoch) -> Certificate | None:

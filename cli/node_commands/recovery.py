@@ -53,7 +53,7 @@ def report(session: Session, file: Path, home: Path) -> None:
         "view": None if made.certificate is None else made.certificate.view,
         "block": None if made.certificate is None else (made.certificate.block_id or b"").hex(),
     }
-    record = "its record is whole" if made.is_whole else "its record is lost"
+    record = "its record is whole" if made.is_whole else "its record is not whole"
     held = f"holds view {said['view']}" if made.certificate else "holds no certificate of the epoch"
     session.output.data(
         said, lambda: f"{file}: validator {made.validator}, epoch {made.epoch}; {record}; {held}"

@@ -13,7 +13,14 @@ import pytest
 from contracts.genesis import genesis_block
 from ledger.block import Block, block_id
 from ledger.codec import encode
-from ledger.consensus.records import HeldCertificate, Record, SignerFloor, decode_record, encode_record
+from ledger.consensus.records import (
+    HeldCertificate,
+    OwnVote,
+    Record,
+    SignerFloor,
+    decode_record,
+    encode_record,
+)
 from ledger.consensus.signer import HANDED_OVER, REPORTED, Signer, given_up
 from ledger.errors import LedgerError
 from ledger.genesis import chain_id
@@ -21,7 +28,7 @@ from ledger.members import Node, NodeRole
 from ledger.recovery import VIEW_LAST, Approval, Recovery, SignedReport, decode_recovery
 from ledger.types import BlockId, Epoch, View
 from ledger.validators import Validator
-from ledger.vote import Certificate, Vote, VoteKind, sign_vote
+from ledger.vote import Certificate, SignedVote, Vote, VoteKind, sign_vote
 from node import recovery_moves
 from node.consensus_log import BODY, RECORD
 from node.founding import found_data, host_generation
@@ -206,6 +213,17 @@ def test_a_report_names_the_highest_block_that_is_here(network: Network) -> None
     held = report(home, GENESIS, network.file("report")).report.certificate
     assert held is not None
     assert (held.view, held.kind) == (6, VoteKind.FINALIZE)
+
+
+@pytest.mark.parametrize(("of", "is_whole"), [(block_id(NEXT.header), True), (BlockId(b"x" * 32), False)])
+def test_a_record_that_lacks_a_body_that_it_voted_to_make_final_is_not_whole(
+    network: Network, of: BlockId, is_whole: bool
+) -> None:
+    """K3: it could not name the block that its vote may have made final, so nobody may count on it."""
+    content = Vote(CHAIN, 0, 8, VoteKind.FINALIZE, of)
+    append(network.homes[0], OwnVote(SignedVote(content, 0, sign_vote(KEYS[0], content))))
+    assert report(network.homes[0], GENESIS, network.file("report")).report.is_whole is is_whole
+    assert started(network.homes[0], 0).quarantine_reason == "", "its own promises are all here"
 
 
 def test_who_may_not_report_has_promised_nothing(network: Network) -> None:

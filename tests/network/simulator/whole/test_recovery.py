@@ -105,12 +105,11 @@ class Stuck(WholeLaboratory):
         ended = self._ended(disk)
         signer = Signer(ended.chain_id, key, site.generation)
         records, blocks = read_entries(LOG, disk.entries)
-        promise, certificate = stock_of(signer, records, blocks, disk.stores, ended)
+        promise, is_whole, certificate = stock_of(signer, records, blocks, disk.stores, ended)
         disk.journal.append(RECORD, encode_record(promise))
         disk.journal.sync()
         index = ended.validators.index_of(key.public)
         assert index is not None
-        is_whole = not signer.is_quarantined
         assert is_whole is (site.index not in self.lost)
         return sign_report(key, Report(ended.chain_id, ended.epoch, index, is_whole, certificate))
 
