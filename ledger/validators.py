@@ -118,10 +118,11 @@ def leader(chain_id: ChainId, epoch: Epoch, view: View, validators: ValidatorSet
 
 @lru_cache(maxsize=SCHEDULES_CACHED)
 def _schedule(chain_id: ChainId, epoch: Epoch, validators: tuple[Validator, ...]) -> tuple[int, ...]:
-    """The leader of each slot: smooth weighted round robin, ties in a seeded order.
+    """The leader of each slot: smooth weighted round robin, ties in a seeded order, from a seeded slot on.
 
     The seed is hash(chain, epoch): nothing that anyone could grind. Slots are not shuffled:
-    a shuffle brings runs of one dead leader back.
+    a shuffle brings runs of one dead leader back. The round begins with the heaviest, so in epochs of a
+    few views nobody else would ever lead, did they all begin there.
     """
     weights = slots_by_stake([validator.stake for validator in validators])
     seed = hash_tagged(Tag.LEADERS, encode((chain_id, epoch)))
@@ -135,7 +136,8 @@ def _schedule(chain_id: ChainId, epoch: Epoch, validators: tuple[Validator, ...]
         chosen = max(order, key=lambda index: credit[index])  # the first of equals in the seeded order
         credit[chosen] -= SCHEDULE_SLOTS
         slots.append(chosen)
-    return tuple(slots)
+    start = int.from_bytes(seed) % SCHEDULE_SLOTS
+    return tuple(slots[start:] + slots[:start])
 
 
 def slots_by_stake(stakes: Sequence[int]) -> list[int]:

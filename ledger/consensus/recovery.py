@@ -59,7 +59,7 @@ class Whereabouts:
     the report claims: who claims too much is as if it were silent.
 
     A start with a trusted record listens: it signs when validators with more than two thirds of the
-    stake, itself included, stand no higher than it does. A restored copy of the whole home, whose record
+    stake, itself included, hold nothing certified above what it holds. A restored copy of the whole home, whose record
     looks whole, so meets certificates with its key's signature before it signs anything.
 
     A quarantine waits until nothing that this key may have signed can matter any more. V is fixed by
@@ -89,8 +89,8 @@ class Whereabouts:
     def is_heard(self) -> bool:
         """Whether a trusted record may be used: enough of the others stand where this node stands."""
         state = self._state
-        final_view = state.certificates.final_view
-        level = [index for index, claim in self._claims.items() if claim.final_view <= final_view]
+        reached = state.certificates.highest_view
+        level = [index for index, claim in self._claims.items() if claim.entry_view <= reached]
         own = 0 if state.me is None else state.validators.stake(state.me)
         return state.validators.is_quorum(own + sum(state.validators.stake(index) for index in level))
 

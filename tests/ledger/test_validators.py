@@ -123,6 +123,17 @@ def test_equal_stakes_take_turns() -> None:
         assert sorted(leaders[start : start + 4]) == [0, 1, 2, 3]
 
 
+def test_short_epochs_are_led_in_proportion() -> None:
+    """In epochs of two views each leads about its share; did all begin with the heaviest, none else would."""
+    validators = ValidatorSet(members(5, 2, 2, 1))
+    led = Counter(
+        leader(CHAIN, Epoch(epoch), View(view), validators) for epoch in range(1_000) for view in (1, 2)
+    )
+    for index in range(4):
+        share = validators.stake(index) / validators.total_stake
+        assert 0.8 * share < led[index] / 2_000 < 1.2 * share
+
+
 def test_the_schedule_is_seeded_by_chain_and_epoch() -> None:
     """The order of equals differs between chains or epochs, and is the same whenever it is asked for."""
     validators = ValidatorSet(members(*[1] * 16))

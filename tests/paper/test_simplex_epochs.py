@@ -425,7 +425,7 @@ def test_without_late_votes_it_is_the_certificate_that_was_formed() -> None:
     [
         late_vote(FINALIZE, signature=bytes(64)),
         late_vote(FINALIZE, block_on(BASE, 9)),
-        (LEADERS[1], late_vote(FINALIZE)),
+        (min(Subject(me=LEADERS[2]).others), late_vote(FINALIZE)),
         late_vote(NULLIFY),
     ],
     ids=["forged", "another block", "told by another", "nullify"],

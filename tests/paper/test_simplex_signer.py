@@ -103,6 +103,18 @@ def test_a_start_waits_until_it_stands_where_the_others_stand() -> None:
     assert of(effects, SignerState) == [SignerState(True, "")]
 
 
+def test_a_start_waits_for_what_is_certified_and_not_final() -> None:
+    """Q7: what the others hold above, final or not, may bear this key's signature."""
+    subject = wary()
+    subject.hear_proposal(1, block_on(BASE))
+    again = restarted(subject)
+    for peer in again.others:
+        again.hear(StatusMessage(0, 3, 0, 2), peer)
+    assert of(again.effects, SignerState) == [SignerState(False, "signer.listening")]
+    effects = again.hear_certificates(again.certificate(NULLIFY, 1), again.certificate(NULLIFY, 2))
+    assert of(effects, SignerState) == [SignerState(True, "")]
+
+
 def restored_in_place() -> tuple[Subject, Subject]:
     """A validator, and its home as it was before it voted in view 2: log and store fit together."""
     subject = wary()

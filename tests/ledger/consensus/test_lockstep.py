@@ -150,7 +150,7 @@ def test_loss_crashes_and_restarts(seed: int) -> None:
     chance = random.Random(seed)
     room = Room(chance.choice([[1, 1, 1, 1], [3, 1, 1, 1, 1], [4, 3, 2, 2, 1, 1, 1]])).start()
     room.mute = lambda sender, receiver, message: chance.random() < 0.3
-    for transaction in range(1, 40):
+    for transaction in range(1, 120):
         submit(room, transaction)
         room.run(chance.randrange(2_000))
         node = chance.choice(room.nodes)

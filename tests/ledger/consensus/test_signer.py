@@ -24,7 +24,7 @@ GENERATION = b"g" * 16
 KEYS = [key_pair(bytes([index + 1]) * 32) for index in range(4)]
 VALIDATORS = ValidatorSet(tuple(Validator(key.public, 1, f"node{i}") for i, key in enumerate(KEYS)))
 A, B = b"a" * 32, b"b" * 32
-LED = [view for view in range(5, 12) if leader(CHAIN, EPOCH, View(view), VALIDATORS) == 0]
+LED = [view for view in range(5, 13) if leader(CHAIN, EPOCH, View(view), VALIDATORS) == 0]
 START: tuple[Epoch, View] = (EPOCH, View(0))
 
 
@@ -53,7 +53,7 @@ def finalize(by: Signer, view: int = 5, block: bytes = A) -> OwnVote:
     return by.sign_vote(vote(VoteKind.FINALIZE, view, block), notarization(view, block))
 
 
-def proposal(view: int = 7, block: bytes = A) -> Proposal:
+def proposal(view: int = 8, block: bytes = A) -> Proposal:
     return Proposal(CHAIN, EPOCH, view, view - 1, block)
 
 
@@ -76,13 +76,13 @@ def test_s1_one_proposal_a_view() -> None:
     mine = signer()
     mine.sign_proposal(proposal())
     assert refusal_of(lambda: mine.sign_proposal(proposal(block=B))) == "signer.second_proposal"
-    mine.sign_proposal(proposal(view=11, block=B))
+    mine.sign_proposal(proposal(view=12, block=B))
 
 
-@pytest.mark.parametrize("view", [8, 9, 10])
+@pytest.mark.parametrize("view", [9, 10, 11])
 def test_s1_no_proposal_out_of_turn(view: int) -> None:
     """S1: a proposal only in a view that this key leads: one out of turn would be evidence."""
-    assert LED == [7, 11]
+    assert LED == [8, 12]
     assert refusal_of(lambda: signer().sign_proposal(proposal(view))) == "signer.out_of_turn"
 
 
@@ -90,7 +90,7 @@ def test_s2_never_finalize_after_nullify() -> None:
     """S2: never nullify and finalize in one view; nor notarize or propose afresh after nullify."""
     mine = signer()
     mine.sign_vote(vote(VoteKind.NULLIFY))
-    mine.sign_vote(vote(VoteKind.NULLIFY, view=7))
+    mine.sign_vote(vote(VoteKind.NULLIFY, view=8))
     assert refusal_of(lambda: finalize(mine)) == "signer.after_nullify"
     assert refusal_of(lambda: mine.sign_vote(vote(VoteKind.NOTARIZE))) == "signer.after_nullify"
     assert refusal_of(lambda: mine.sign_proposal(proposal())) == "signer.after_nullify"
