@@ -59,8 +59,8 @@ class Whereabouts:
     the report claims: who claims too much is as if it were silent.
 
     A start with a trusted record listens: it signs when validators with more than two thirds of the
-    stake, itself included, hold nothing certified above what it holds. A restored copy of the whole home, whose record
-    looks whole, so meets certificates with its key's signature before it signs anything.
+    stake, itself included, hold nothing certified above what it holds. A restored copy of the whole home,
+    whose record looks whole, so meets certificates with its key's signature before it signs anything.
 
     A quarantine waits until nothing that this key may have signed can matter any more. V is fixed by
     reports from more than two thirds of the stake, this node's excluded, and the chain then has to

@@ -273,7 +273,7 @@ class Laboratory:
         """A settled chain with nothing to say stays quiet."""
         before = max(node.height for node in self.honest)
         self._pass(self._scheduler.now_ms + QUIET_MS, lambda: False)
-        self.oracle.rested(before)
+        self.oracle.rested(before, is_far=self._plan.is_far)
 
     def _is_settled(self) -> bool:
         heads = {node.disk.head.block_id for node in self.honest}

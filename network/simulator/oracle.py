@@ -36,6 +36,9 @@ from network.simulator.traffic import Traffic
 EPOCH_MS: Final = 600_000
 AHEAD_MS_MAX: Final = 45_000  # the fastest clock of any scenario, and what a block may be ahead of it
 HELPING_BLOCKS_MAX: Final = 2  # a settled chain: the last block, and one whose helper came late
+# Where a finalization takes longer than the first delay, each block is helped by an empty one above it: one for
+# each hop and delay, a second together, in the six that a rest lasts.
+HELPING_BLOCKS_FAR_MAX: Final = 6
 NEVER: Final = (0, 0)  # before the first view
 VIOLATIONS_MAX: Final = 20  # the first say enough
 
@@ -344,12 +347,13 @@ class Oracle:
         self._stands.setdefault(header.height, (epoch, height, time_ms))
         return self._stands[header.height][0]
 
-    def rested(self, height: int) -> None:
+    def rested(self, height: int, *, is_far: bool) -> None:
         """Since this height nobody had anything to say: what an honest node builds then helps an unfinalized
         block below it. A liar's own blocks are valid, and ask for such help."""
         above = [identifier for at, identifier in self._chain.items() if at > height]
         own = [identifier for identifier in above if identifier in self._built]
-        if len(own) > HELPING_BLOCKS_MAX + len(above) - len(own):
+        limit = HELPING_BLOCKS_FAR_MAX if is_far else HELPING_BLOCKS_MAX
+        if len(own) > limit + len(above) - len(own):
             self.violated("quiet", f"{len(own)} blocks of {len(above)} by honest nodes with nothing to say")
 
     # --- moves ----------------------------------------------------------------------------

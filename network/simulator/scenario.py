@@ -233,6 +233,11 @@ class Plan:
     later_stakes: tuple[Stakes, ...] = ()
 
     @property
+    def is_far(self) -> bool:
+        """Whether one hop takes longer than the first delay of consensus allows for."""
+        return self.weather == FAR
+
+    @property
     def honest(self) -> tuple[int, ...]:
         """The indices of all but the adversaries."""
         lying = (*(liar.index for liar in self.liars), *self.twins)

@@ -495,8 +495,16 @@ def test_what_an_epoch_notarizes_stands_on_its_base() -> None:
 
 
 def test_empty_blocks_of_honest_nodes_break_the_quiet() -> None:
-    """Two may help the last block along, and one more each block of a liar; what a liar builds is its own."""
-    for built, above in ((2, 2), (3, 3), (3, 4), (0, 4)):
+    """Two may help the last block along, six where hops take longer than the first delay, and one more each
+    block of a liar; what a liar builds is its own."""
+    for built, above, is_far in (
+        (2, 2, False),
+        (3, 3, False),
+        (3, 4, False),
+        (0, 4, False),
+        (6, 6, True),
+        (7, 7, True),
+    ):
         oracle = new_oracle()
         chain = [BASE]
         for _ in range(above + 1):
@@ -507,6 +515,6 @@ def test_empty_blocks_of_honest_nodes_break_the_quiet() -> None:
             oracle.committed(
                 0, Committed(block_id(block.header), block, certificate(F, block_id(block.header)))
             )
-        oracle.rested(1)
+        oracle.rested(1, is_far=is_far)
         is_too_much = any(each.startswith("quiet:") for each in oracle.violations)
-        assert is_too_much == (built == above == 3)
+        assert is_too_much == (built == above == (7 if is_far else 3))
