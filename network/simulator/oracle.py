@@ -36,8 +36,8 @@ from network.simulator.traffic import Traffic
 EPOCH_MS: Final = 600_000
 AHEAD_MS_MAX: Final = 45_000  # the fastest clock of any scenario, and what a block may be ahead of it
 HELPING_BLOCKS_MAX: Final = 2  # a settled chain: the last block, and one whose helper came late
-# Where a finalization takes longer than the first delay, each block is helped by an empty one above it: one for
-# each hop and delay, a second together, in the six that a rest lasts.
+# Where a finalization takes longer than the first delay, each block is helped by an empty one above it: one
+# for each hop and delay, a second together, in the six that a rest lasts.
 HELPING_BLOCKS_FAR_MAX: Final = 6
 NEVER: Final = (0, 0)  # before the first view
 VIOLATIONS_MAX: Final = 20  # the first say enough
