@@ -27,6 +27,8 @@ _NEXT_STEPS: Final = {
     errno.EMFILE: "raise the limit on open files (ulimit -n), then start the node again",
     errno.EACCES: "give the node's user its own files back, then start the node again",
 }
+_DAMAGED: Final = "Corruption"  # how what LevelDB says begins then
+_NEXT_STEP_DAMAGED: Final = "look at the disk, run `ledger-node repair`, then start the node again"
 _NEXT_STEP_OTHERWISE: Final = "look at the disk and at its free space, then start the node again"
 
 
@@ -123,7 +125,12 @@ def _failed(path: Path | str, doing: str, problem: Exception) -> StoreFailed:
     number = error_number(problem)
     name = errno.errorcode.get(number, "errno unknown") if number else "errno unknown"
     next_step = _NEXT_STEPS.get(number or 0, _NEXT_STEP_OTHERWISE)
-    return StoreFailed(path, f"{doing}: {name} ({_words(problem)}); {next_step}")
+    words = _words(problem)
+    if words.startswith(
+        _DAMAGED
+    ):  # LevelDB merges old files beside the writes, and tells the next write of it
+        return StoreFailed(path, f"{doing}: a file is damaged ({words}); {_NEXT_STEP_DAMAGED}")
+    return StoreFailed(path, f"{doing}: {name} ({words}); {next_step}")
 
 
 def _words(problem: Exception) -> str:

@@ -231,6 +231,7 @@ def test_a_start_without_room_is_no_damage(tmp_path: Path) -> None:
         (OSError(errno.EROFS, "Read-only file system"), "EROFS"),
         (RuntimeError("IO error: x.log: No space left on device"), "ENOSPC"),
         (RuntimeError("something new"), "errno unknown"),
+        (RuntimeError(b"Corruption: block checksum mismatch"), "run `ledger-node repair`"),
     ],
 )
 def test_failures_name_errno_and_next_step(problem: Exception, shown: str) -> None:
