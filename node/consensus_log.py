@@ -79,7 +79,7 @@ class ConsensusLog:
 
     @property
     def bodies(self) -> tuple[Block, ...]:
-        """The bodies that live proposals name."""
+        """The bodies that live proposals and votes name."""
         return tuple(self._bodies.values())
 
     async def append(self, records: Iterable[Record], bodies: Iterable[Block]) -> None:
@@ -121,11 +121,8 @@ class ConsensusLog:
             await self._offload(partial(self._journal.rewrite, entries))
 
     def _keep_named_bodies(self) -> None:
-        named = {
-            BlockId(record.message.signed.proposal.block_id): None
-            for record, _ in self._records
-            if isinstance(record, HeldProposal)
-        }
+        """Forget other bodies: who voted for a block holds it until it is history (D6)."""
+        named = {_named_by(record): None for record, _ in self._records}
         self._bodies = {
             identifier: block for identifier, block in self._bodies.items() if identifier in named
         }
@@ -137,3 +134,13 @@ class ConsensusLog:
     def close(self) -> None:
         """Let go of the file."""
         self._journal.close()
+
+
+def _named_by(record: Record) -> BlockId | None:
+    match record:
+        case HeldProposal(message=message):
+            return BlockId(message.signed.proposal.block_id)
+        case OwnVote(signed=signed) if signed.vote.block_id is not None:
+            return BlockId(signed.vote.block_id)
+        case _:
+            return None

@@ -139,6 +139,24 @@ async def test_a_dropped_proposal_takes_its_body_along() -> None:
     assert log.bodies == (one,)
 
 
+async def test_the_body_of_a_vote_stays_without_its_proposal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D6: a block is voted final by its notarization alone too; through a rewrite and a start it is held."""
+    monkeypatch.setattr(log_module, "REWRITE_BYTES", 4_000)
+    log, disk = new_log()
+    made = block(1)
+    content = Vote(CHAIN, 0, 60, VoteKind.FINALIZE, block_id(made.header))
+    voted = OwnVote(SignedVote(content, 0, sign_vote(KEY, content)))
+    await log.append([vote(view) for view in range(1, 60)], [])
+    await log.append([voted], [made])
+    before = len(disk.read(PATH, 1 << 30))
+    await log.drop(Epoch(0), View(60))
+    assert len(disk.read(PATH, 1 << 30)) < before // 4
+    assert log.bodies == (made,)
+    assert opened(disk).bodies == (made,)
+    await log.drop(Epoch(0), View(61))
+    assert log.bodies == ()
+
+
 async def test_the_signers_last_floor_is_never_dropped() -> None:
     """Below it the signer never signs again: the one record that must stay whatever becomes final."""
     log, _ = new_log(floor(0))
