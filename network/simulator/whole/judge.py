@@ -8,6 +8,7 @@ pairs listed here again. It never tells a node anything.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -18,16 +19,19 @@ from ledger.consensus.messages import CertificatesMessage, Message, ProposalMess
 from ledger.crypto import Tag, is_signature
 from ledger.epoch import epoch_in_force, validators_in_force
 from ledger.genesis import Genesis, chain_id
+from ledger.receipt import Receipt
 from ledger.recovery import decode_recovery, is_recovery
 from ledger.transaction import decode_transaction
 from ledger.types import QUORUM_CERTIFICATE_BYTES_MAX, BlockId, Height, TxId
-from ledger.validators import ValidatorSet, validators_hash
+from ledger.validators import Validator, ValidatorSet, validators_hash
 from ledger.vote import Certificate, SignedProposal, SignedVote, VoteKind
 from network.simulator.whole.disk import LOG
+from network.simulator.whole.roll import Roll
 from network.simulator.whole.site import SimulatedSite
 from node.assemble import RunningNode
 from node.p2p.messages import Blocks, Body, Settled
 from node.p2p.messages import Message as PeerMessage
+from node.store.blocks import StoredBlock
 
 VIOLATIONS_MAX: Final = 20  # the first say enough
 WINDOW_MS: Final = 5_000
@@ -57,6 +61,7 @@ class Judge:
         self.told: dict[TxId, Told] = {}
         self.chain: dict[int, BlockId] = {}
         self._chain_id = chain_id(genesis)
+        self.roll = Roll(genesis, self.violated)
         self._sets: dict[int, ValidatorSet] = {0: ValidatorSet(genesis.validators)}
         self._bodies: dict[int, bytes] = {}
         self._roots: dict[int, bytes] = {}
@@ -85,8 +90,8 @@ class Judge:
             self.violated(
                 "durable", f"{site.member.name} starts at {height}, was at {self._heights[site.index]}"
             )
-        self._learn(node)
         self._take_heights(site, node, height)
+        self._judge_set(site, node)
 
     def restored(self, site: SimulatedSite) -> None:
         """Other data were put into a home: whatever they hold is what there is."""
@@ -109,15 +114,23 @@ class Judge:
             self.violated(
                 "roots", f"{site.member.name} holds another state at {header.height} than its header"
             )
-        self._learn(node)
         self._take_heights(site, node, Height(header.height))
+        self._judge_set(site, node)
 
-    def _learn(self, node: RunningNode) -> None:
-        """The set of each epoch is the same everywhere, and known here before anybody votes in it."""
+    def _judge_set(self, site: SimulatedSite, node: RunningNode) -> None:
+        """Each node has the set that the blocks lead to; it is known here before anybody votes in it."""
         state = node.site.state()
         epoch, validators = epoch_in_force(state).epoch, validators_in_force(state)
-        if self._sets.setdefault(epoch, validators) != validators:
-            self.violated("epoch", f"two sets of validators for epoch {epoch}")
+        if self._sets.get(epoch) != validators:
+            self.violated("epoch", f"{site.member.name} has another set for epoch {epoch} than the roll")
+
+    def _enrol(self, stored: StoredBlock, receipts: Sequence[Receipt]) -> None:
+        """A new final block: with the last one of an epoch the next set is known."""
+        self.roll.take(stored.block, receipts)
+        weights = self.roll.sets[self.roll.epoch].items()
+        self._sets[self.roll.epoch] = ValidatorSet(
+            tuple(Validator(key, weight, self.roll.nodes[key]) for key, weight in weights)
+        )
 
     def _take_heights(self, site: SimulatedSite, node: RunningNode, height: Height) -> None:
         for each in range(self._heights[site.index] + 1, height + 1):
@@ -131,6 +144,8 @@ class Judge:
             self.violated("durable", f"{name} does not hold the block at {height} that it says is final")
             return
         header = stored.block.header
+        if height not in self.chain:
+            self._enrol(stored, node.stores.blocks.receipts(height) or ())
         if self.chain.setdefault(height, block_id(header)) != block_id(header):
             self.violated("agreement", f"{name} has another block at height {height}")
         if height > 1 and self.chain.get(height - 1) != header.parent_id:
