@@ -1,20 +1,20 @@
 """The intake: transactions on their way into the mempool and on to the peers.
 
-Clients' transactions are admitted at once and answered. Peers' come in batches through one
-bounded queue and are admitted in slices; what does not fit is lost here and comes again,
-since whoever holds it gossips it until it is committed.
+Clients' transactions are admitted at once and answered. Peers' come in batches, wait in one
+bounded room, and are admitted in slices, one of each peer in turn; what does not fit is lost
+here and comes again, since whoever holds it gossips it until it is committed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from ledger.errors import LedgerError
 from ledger.types import PublicKey, TxId
 from node.executor import Executor, Submission
+from node.shares import Shares
 
 WAITING_MAX: Final = 20_000  # transactions of peers that were received and not looked at yet
 WAITING_BYTES_MAX: Final = 64 << 20  # of these: large ones must not fill memory where small ones would not
@@ -36,8 +36,7 @@ class Intake:
         self._on_admitted = on_admitted
         self._on_seen = on_seen
         self._on_invalid = on_invalid
-        self._waiting: deque[tuple[PublicKey, bytes]] = deque()
-        self._waiting_bytes = 0
+        self._waiting = Shares(WAITING_MAX, WAITING_BYTES_MAX)
         self._ready = asyncio.Event()
         self.lost = 0
 
@@ -58,13 +57,9 @@ class Intake:
         return transaction.id, outcome
 
     def receive(self, peer: PublicKey, batch: Sequence[bytes]) -> None:
-        """Queue what a peer gossiped; what is above a limit is lost."""
+        """Let what a peer gossiped wait; above a limit, who has most there loses."""
         for raw in batch:
-            if len(self._waiting) >= WAITING_MAX or self._waiting_bytes + len(raw) > WAITING_BYTES_MAX:
-                self.lost += 1
-                continue
-            self._waiting.append((peer, raw))
-            self._waiting_bytes += len(raw)
+            self.lost += self._waiting.put(peer, raw)
         self._ready.set()
 
     async def run(self) -> None:
@@ -74,9 +69,7 @@ class Intake:
             await self._ready.wait()
             pace.begin()
             while self._waiting:
-                peer, raw = self._waiting.popleft()
-                self._waiting_bytes -= len(raw)
-                self._admit(peer, raw)
+                self._admit(*self._waiting.take())
                 if pace.is_over():
                     break
             if not self._waiting:

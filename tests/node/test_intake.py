@@ -17,7 +17,7 @@ from node.pace import Slices
 from tests.ledger.refusals import code_of
 from tests.node.room import Room
 
-PEER = PublicKey(b"p" * 32)
+PEER, OTHER = PublicKey(b"p" * 32), PublicKey(b"o" * 32)
 
 
 class Door:
@@ -120,10 +120,11 @@ async def test_what_waits_is_bounded_in_number(monkeypatch: pytest.MonkeyPatch) 
 
 async def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Large transactions fill the queue sooner; a small one may still fit; looking at them makes room."""
-    door = Door()
-    large = [door.room.transaction(nonce, arguments=b"a=" + bytes(1000)).raw for nonce in range(3)]
-    small = door.room.transaction(9).raw
+    room = Room()
+    large = [room.transaction(nonce, arguments=b"a=" + bytes(1000)).raw for nonce in range(3)]
+    small = room.transaction(9).raw
     monkeypatch.setattr(intake_module, "WAITING_BYTES_MAX", 2 * len(large[0]) + len(small))
+    door = Door(room)
     door.intake.receive(PEER, [*large, small])
     assert (door.intake.waiting, door.intake.lost) == (3, 1)
     await door.drain()
@@ -131,6 +132,18 @@ async def test_what_waits_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -
     assert door.intake.lost == 2
     await door.drain()
     assert len(door.admitted) == 3
+
+
+async def test_a_peer_that_fills_the_room_loses_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another peer's transactions find a place, and are admitted in turn with those of the first."""
+    monkeypatch.setattr(intake_module, "WAITING_MAX", 6)
+    door = Door()
+    raws = [door.room.transaction(nonce) for nonce in range(9)]
+    door.intake.receive(PEER, [each.raw for each in raws[:7]])
+    door.intake.receive(OTHER, [each.raw for each in raws[7:]])
+    assert (door.intake.waiting, door.intake.lost) == (6, 3)
+    await door.drain()
+    assert [peer for _, peer in door.seen] == [PEER, OTHER, PEER, OTHER, PEER, PEER]
 
 
 async def test_others_get_their_turn_while_a_long_batch_is_admitted() -> None:
