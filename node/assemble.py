@@ -29,7 +29,7 @@ from node.bodies import Bodies
 from node.catch_up import CatchUp
 from node.clock import Clock
 from node.consensus_log import ConsensusLog
-from node.driver import Driver
+from node.driver import Driver, OnStep, ignore_steps
 from node.epochs import epoch_in_force
 from node.exchange import Exchange, Roster
 from node.executor import Executor
@@ -105,6 +105,7 @@ class Options:
     peers: tuple[str, ...] = ()
     mempool: Mempool = field(default_factory=Mempool)
     on_block: Callable[[Header], None] = _ignore
+    on_step: OnStep = ignore_steps
 
 
 class RunningNode:
@@ -139,6 +140,7 @@ class RunningNode:
             world.clock,
             self._on_commit,
             self._on_behind,
+            options.on_step,
         )
         self._network = Network(
             LocalNode(keys.identity, own.name, chain, block_id(base)),

@@ -124,6 +124,14 @@ class Outlet(Protocol):
         """Bring a body to hand by asking the sources in turn, also those added meanwhile; whether it came."""
 
 
+OnStep = Callable[[Epochs, Input, Sequence[Effect]], None]
+"""Told of each step of consensus when it is taken: what came in, and the effects before any is performed."""
+
+
+def ignore_steps(consensus: Epochs, event: Input, effects: Sequence[Effect]) -> None:
+    """Nobody is told of steps."""
+
+
 class _EpochGivenUp(Exception):
     """Operators gave the epoch in force up; what was begun in it need not end."""
 
@@ -142,6 +150,7 @@ class Driver:
         clock: Clock,
         on_commit: Callable[[BlockId], Awaitable[None]],
         on_behind: Callable[[Behind], None],
+        on_step: OnStep = ignore_steps,
     ) -> None:
         self._make_consensus = consensus
         self._consensus: Epochs | None = None
@@ -152,6 +161,7 @@ class Driver:
         self._clock = clock
         self._on_commit = on_commit
         self._on_behind = on_behind
+        self._on_step = on_step
         self._inputs: deque[Input | Heard] = deque()
         self._of_peer: Counter[PublicKey] = Counter()
         self._bytes_of_peer: Counter[PublicKey] = Counter()
@@ -314,8 +324,9 @@ class Driver:
         assert self._consensus is not None, "made when it began to run"
         effects: list[Effect] = []
         for _ in range(min(len(self._inputs), TURN_INPUTS_MAX)):
-            item = self._inputs.popleft()
-            made = self._consensus.step(self._clock.monotonic_ms(), self._named(item))
+            event = self._named(self._inputs.popleft())
+            made = self._consensus.step(self._clock.monotonic_ms(), event)
+            self._on_step(self._consensus, event, made)
             effects.extend(made)
             if made and isinstance(made[-1], EpochEnded):
                 break

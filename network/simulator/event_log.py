@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +53,10 @@ CERTIFICATE_NAMES: Final = {
     VoteKind.FINALIZE: "finalization",
 }
 
+Watch = Callable[[int, int | None, Input | str, Sequence[Effect | str]], None]
+"""Told of each step of a run: its number, its place (None: all of them), what came in and what it led to.
+Whatever no machine hears or does, a death or an incident, is in words already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -67,10 +71,14 @@ class Head:
         return json.dumps({"seed": self.seed, "nodes": self.nodes, "scenario": self.scenario})
 
 
-def line_of(number: int, now_ms: int, place: int, event: Input, effects: Sequence[Effect]) -> str:
+def line_of(
+    number: int, now_ms: int, place: int | None, event: Input | str, effects: Sequence[Effect | str]
+) -> str:
     """One step."""
+    where = "all" if place is None else f"n{place}"
     led_to = "; ".join(_effect(each) for each in effects) or "nothing"
-    return f"{number:>6} {now_ms / 1000:>10.3f} n{place} {_input(event)} -> {led_to}"
+    came = event if isinstance(event, str) and not effects else f"{_input(event)} -> {led_to}"
+    return f"{number:>6} {now_ms / 1000:>10.3f} {where} {came}"
 
 
 def tail_line(trace_hash: str) -> str:
@@ -103,8 +111,10 @@ def read_trace(last: str) -> str | None:
 # --- words ------------------------------------------------------------------------------
 
 
-def _input(event: Input) -> str:
+def _input(event: Input | str) -> str:
     match event:
+        case str():
+            return event
         case Received(peer, message):
             return f"from {peer}: {_message(message)}"
         case Built(view=view, header=header):
@@ -119,8 +129,10 @@ def _input(event: Input) -> str:
             return type(event).__name__.lower()
 
 
-def _effect(effect: Effect) -> str:
+def _effect(effect: Effect | str) -> str:
     match effect:
+        case str():
+            return effect
         case Persist(records, bodies):
             return f"persist {_page([_record(each) for each in records])}" + " +body" * len(bodies)
         case Send(peer, message):

@@ -28,6 +28,7 @@ from network.adversaries.cast import CAST
 from network.adversaries.flooder import FORESEEN_MAX
 from network.simulator.chain import base_block, digest
 from network.simulator.disk import Disk, base_of
+from network.simulator.event_log import Watch
 from network.simulator.havoc import Havoc
 from network.simulator.history import landing_views
 from network.simulator.lying_node import LyingNode
@@ -64,8 +65,6 @@ REMEMBERED_PER_NODE_MAX: Final = 45
 UNSETTLED_VIEWS: Final = 8
 VOTES_PER_VIEW: Final = 3
 KEPT_PER_VIEW: Final = 12
-
-Watch = Callable[[int, int, Input, Sequence[Effect]], None]
 
 
 class HeedlessSigner(Signer):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final, assert_never
 
@@ -42,7 +42,7 @@ class Havoc:
 
     def __init__(
         self, loop: VirtualLoop, random: Random, wire: Wire, sites: Sequence[SimulatedSite], judge: Judge,
-        faults: Counter[str],
+        faults: Counter[str], on_incident: Callable[[Incident], None],
     ) -> None:  # fmt: skip
         self._loop = loop
         self._random = random
@@ -50,6 +50,7 @@ class Havoc:
         self._sites = sites
         self._judge = judge
         self._faults = faults
+        self._on_incident = on_incident
         self._down_until_ms: Counter[int] = Counter()
         self._expecting_damage: dict[int, None] = {}
 
@@ -120,7 +121,7 @@ class Havoc:
     async def run(self, incident: Incident) -> None:
         """Let this happen in its time."""
         await self._until(incident.at_ms)
-        self._loop.note(b"incident", repr(incident).encode())
+        self._on_incident(incident)
         match incident.what:
             case Cut(links, shape):
                 self._faults[shape] += 1

@@ -11,15 +11,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Final
 
 from ledger.block import Header
+from ledger.consensus.events import Effect, Input
 from ledger.consensus.messages import decode_message
 from ledger.epoch import validators_in_force
 from ledger.errors import LedgerError
+from network.simulator.event_log import Watch
 from network.simulator.report import RunReport
 from network.simulator.whole.clients import Clients
 from network.simulator.whole.disk import Contents, founded
@@ -31,6 +33,7 @@ from network.simulator.whole.liar import LIES
 from network.simulator.whole.loop import LoopOverrun, VirtualLoop
 from network.simulator.whole.scenario import Plan, plan_of
 from network.simulator.whole.site import Death, SimulatedSite
+from network.simulator.whole.tape import Tape
 from network.simulator.whole.wire import Wire
 from node.assemble import RunningNode
 from node.p2p.messages import CompactProposal, Consensus
@@ -70,9 +73,23 @@ class WholeLaboratory:
         self._is_over = False
         self._recovery_ms = 0
         self._most_remembered = 0
+        self._tape = Tape(self._loop, None)
+        self._sites: list[SimulatedSite] = []
 
-    def run(self) -> RunReport:
-        """Run the plan to its end; answer what came of it."""
+    @property
+    def sites(self) -> Sequence[SimulatedSite]:
+        """Every site, in order; none before the run."""
+        return self._sites
+
+    @property
+    def now_ms(self) -> int:
+        """Virtual time since the run began."""
+        return self._loop.now_ms
+
+    def run(self, watch: Watch | None = None) -> RunReport:
+        """Run the plan to its end; answer what came of it. `watch` sees each step, its number first; what it
+        raises ends the run."""
+        self._tape = Tape(self._loop, watch)
         with quiet_logs():
             try:
                 self._loop.run(self._main())
@@ -100,7 +117,10 @@ class WholeLaboratory:
             )
             for index, member in enumerate(consortium.members)
         ]
-        self._havoc = Havoc(loop, plan.random("havoc"), self._wire, self._sites, self.judge, self._faults)
+        self._havoc = Havoc(
+            loop, plan.random("havoc"), self._wire, self._sites, self.judge, self._faults,
+            self._tape.begins,
+        )  # fmt: skip
         self._clients = Clients(
             loop, plan.random("clients"), consortium, self._sites, self.judge, plan.transaction_every_ms,
             plan.has_stake_moves,
@@ -112,6 +132,7 @@ class WholeLaboratory:
         await self._phases(incidents)
         everybody.cancel()
         self._is_over = True
+        self._tape.stop()
         if not self.judge.violations:
             self._judge_end()
 
@@ -120,8 +141,10 @@ class WholeLaboratory:
         for incident in incidents:
             await incident
         self._havoc.inspect()
+        self._tape.tell(None, "the faults are over")
         await self._recover()
         self._clients.is_silent = True
+        self._tape.tell(None, "the clients fall silent")
         await self._settle()
         before = self._highest
         await self._pass(QUIET_SECONDS, lambda: False)
@@ -216,8 +239,10 @@ class WholeLaboratory:
         head = None if site.node is None else site.node.site.head()
         fresh = founded(self._consortium.genesis, None, site.generation, bytes(16))
         site.die(Death.KILLED, "end")
+        mind = site.consensus
         live, site.contents = site.contents, Contents(fresh.files, site.contents.blocks, fresh.state)
         site.start()
+        site.consensus = mind  # where it stood when the run ended
         if (
             site.node is None
             or site.node.site.head() != head
@@ -245,16 +270,24 @@ class WholeLaboratory:
     def started(self, site: SimulatedSite, node: RunningNode) -> None:
         """A node begins."""
         self._loop.note(b"started", bytes([site.index]))
+        self._tape.tell(site, "starts from its disk", f"UP at height {node.site.head()[0]}")
         self.judge.started(site, node)
+
+    def stepped(self, site: SimulatedSite, event: Input, effects: Sequence[Effect]) -> None:
+        """Consensus took a step."""
+        self._tape.stepped(site, event, effects)
 
     def committed(self, site: SimulatedSite, node: RunningNode, header: Header) -> None:
         """A block became final."""
         self._loop.note(b"committed", bytes([site.index]), header.state_root)
+        words = f"height {header.height} is final, {header.transaction_count} transactions"
+        self._tape.tell(site, words, f"STATE {header.state_root[:8].hex()}")
         self.judge.committed(site, node, header)
 
     def died(self, site: SimulatedSite, why: str) -> None:
         """A process has ended."""
         self._loop.note(b"died", bytes([site.index]), why.encode())
+        self._tape.tell(site, f"dies: {why}", f"DOWN at height {site.height}")
         if not self._is_over:
             self._faults[why.partition(":")[0]] += 1
             self._havoc.bring_back(site)
@@ -262,6 +295,7 @@ class WholeLaboratory:
     def refused(self, site: SimulatedSite, problem: Exception) -> None:
         """A node does not start, or ended itself."""
         self._loop.note(b"refused", bytes([site.index]), str(problem).encode())
+        self._tape.tell(site, f"stops by itself: {type(problem).__name__}: {problem}")
         self._havoc.refused(site, problem)
 
     def misused(self, site: SimulatedSite, what: str) -> None:
@@ -271,6 +305,7 @@ class WholeLaboratory:
     def lost_synced(self, site: SimulatedSite) -> None:
         """What a disk had said to be durable is gone."""
         self._loop.note(b"lost", bytes([site.index]))
+        self._tape.tell(site, "loses what its disk had said to be durable")
         self._faults[DataLoss.UNSYNCED.value] += 1
         self.judge.restored(site)
 
@@ -290,7 +325,7 @@ class WholeLaboratory:
             violations=tuple(self.judge.violations),
             virtual_ms=self._loop.now_ms,
             recovery_ms=self._recovery_ms,
-            steps=self._loop.callbacks,
+            steps=self._tape.steps,
             messages=self._wire.frames,
             busiest_window=self.judge.busiest,
             most_remembered=self._most_remembered,

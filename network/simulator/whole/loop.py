@@ -79,6 +79,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._timers: list[tuple[int, int, asyncio.TimerHandle]] = []
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._trace = hashlib.sha256()
+        self._end: Exception | None = None
 
     # --- time -----------------------------------------------------------------------
 
@@ -105,7 +106,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     # --- running ---------------------------------------------------------------------
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
-        """Run until `main` has ended; raises what it raises.
+        """Run until `main` has ended, or somebody has ended the run; raises what either raises.
 
         Raises:
             LoopOverrun: after CALLBACKS_MAX callbacks.
@@ -114,14 +115,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
         try:
             task = self.create_task(main)
             try:
-                while not task.done():
+                while not task.done() and self._end is None:
                     self._turn()
+                if self._end is not None:
+                    raise self._end
                 task.result()
             finally:
                 self._wind_up()
         finally:
             self.close()
             asyncio._set_running_loop(None)  # noqa: SLF001
+
+    def end(self, why: Exception) -> None:
+        """End the run after this callback, whoever would catch what it raised: `run` raises it."""
+        self._end = why
 
     def _wind_up(self) -> None:
         """Stop every task where it stands, so that none is left to be destroyed at some later moment."""

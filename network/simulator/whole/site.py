@@ -7,14 +7,17 @@ start goes through `node.assemble`, like the real one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from enum import Enum
 from random import Random
 from typing import Any, Final, NoReturn, Protocol
 
 from ledger.block import Header
+from ledger.consensus.epochs import Epochs
+from ledger.consensus.events import Effect, Input
 from ledger.genesis import Genesis
+from ledger.mempool import Mempool
 from ledger.types import TimeMs
 from network.adversaries.lying_wire import Lie, LyingTransport
 from network.simulator.whole.disk import (
@@ -89,6 +92,9 @@ class Audience(Protocol):
     def started(self, site: SimulatedSite, node: RunningNode) -> None:
         """A node has been joined from its disk and begins."""
 
+    def stepped(self, site: SimulatedSite, event: Input, effects: Sequence[Effect]) -> None:
+        """Its consensus took a step; nothing of it is done yet."""
+
     def committed(self, site: SimulatedSite, node: RunningNode, header: Header) -> None:
         """A block became final there."""
 
@@ -119,7 +125,9 @@ class SimulatedSite:
         self.generation = self._new_generation()
         self.contents = founded(genesis, member.validator.public, self.generation, random.randbytes(16))
         self.node: RunningNode | None = None
+        self.consensus: Epochs | None = None  # of the process that runs, once it takes part
         self.disk: OpenDisk | None = None
+        self.mempool = Mempool()
         self.sync_ms_max = 2
         self.trouble: Trouble | None = None
         self.place = Place.ANYWHERE
@@ -158,6 +166,7 @@ class SimulatedSite:
         self._life, self._context, self.points = Life(), Context(), FailPoints()
         self._context.run(LIFE.set, self._life)
         self._context.run(of_node.set, self.points)
+        self.consensus = None
         try:
             self.node = self._context.run(self._join)
         except Exception as problem:  # noqa: BLE001 - whatever it is, the audience judges it
@@ -172,6 +181,7 @@ class SimulatedSite:
 
     def _join(self) -> RunningNode:
         member = self.member
+        self.mempool = Mempool()
         self._transport = SimulatedTransport(
             self._wire, self.index, member.identity.certificate, member.address
         )
@@ -186,7 +196,7 @@ class SimulatedSite:
             Keys(member.identity, member.validator, self.generation, member.gateway),
             self.disk.opened(self._genesis),
             World(self.clock, SeededPace(self.random), wire, Counters(), self.random),
-            Options(member.name, on_block=self._on_block),
+            Options(member.name, mempool=self.mempool, on_block=self._on_block, on_step=self._on_step),
         )
 
     async def _run(self, node: RunningNode) -> None:
@@ -202,6 +212,10 @@ class SimulatedSite:
     def _on_block(self, header: Header) -> None:
         assert self.node is not None
         self._audience.committed(self, self.node, header)
+
+    def _on_step(self, consensus: Epochs, event: Input, effects: Sequence[Effect]) -> None:
+        self.consensus = consensus
+        self._audience.stepped(self, event, effects)
 
     def die(self, death: Death, why: str) -> None:
         """The process ends here and now."""
