@@ -51,15 +51,15 @@ class Assembly:
         self._size_bytes = 0
 
     def add(self, of: Hash, raw: bytes) -> bool:
-        """Take the transaction with this leaf hash; whether the block has one.
+        """Take the transaction with this leaf hash; whether the block lacked it.
 
         What is above a block's size is not kept: no valid block has it.
         """
-        if of not in self._found:
+        is_lacking = of in self._found and self._found[of] is None
+        if not is_lacking or self._size_bytes + len(raw) > BLOCK_BYTES_MAX:
             return False
-        if self._found[of] is None and self._size_bytes + len(raw) <= BLOCK_BYTES_MAX:
-            self._found[of] = raw
-            self._size_bytes += len(raw)
+        self._found[of] = raw
+        self._size_bytes += len(raw)
         return True
 
     def missing(self) -> tuple[int, ...]:
@@ -121,10 +121,13 @@ class Incoming:
         self._finish(of)
         return assembly.missing()
 
-    def add(self, raws: Iterable[bytes]) -> list[bytes]:
-        """Take the transactions that blocks lack; answers the rest."""
+    def add(self, raws: Iterable[bytes]) -> tuple[list[bytes], list[bytes]]:
+        """Take the transactions that blocks lack; answers these, and the rest.
+
+        Both may be admitted: a block that is being put together may never become final.
+        """
         if not self._assemblies:
-            return list(raws)
+            return [], list(raws)
         hashes = {leaf_hash(raw): raw for raw in raws}
         taken: set[Hash] = set()
         for of, assembly in list(self._assemblies.items()):
@@ -132,7 +135,8 @@ class Incoming:
             taken.update(wanted)
             if wanted:
                 self._finish(of)
-        return [raw for each, raw in hashes.items() if each not in taken]
+        rest = [raw for each, raw in hashes.items() if each not in taken]
+        return [hashes[each] for each in hashes if each in taken], rest
 
     def take(self, block: Block) -> bool:
         """Take a whole block that was asked for, unless its body does not belong to its header."""

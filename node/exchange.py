@@ -32,7 +32,7 @@ from node.compact import Incoming
 from node.driver import Driver
 from node.evidence import EvidencePool
 from node.executor import Executor
-from node.intake import Intake
+from node.intake import ASKED_FOR, Intake
 from node.p2p.conduct import Offence
 from node.p2p.frames import Lane
 from node.p2p.gossip import Gossip
@@ -358,7 +358,9 @@ class Exchange:
             case CompactProposal():
                 self._take_proposal(peer_id, message)
             case Transactions():
-                self.intake.receive(peer_id, self._incoming.add(message.transactions))
+                lacked, gossiped = self._incoming.add(message.transactions)
+                self.intake.receive(peer_id, gossiped)
+                self.intake.receive(ASKED_FOR, lacked)
             case TransactionsRequest() | BodyRequest() | BlocksRequest() | SettledRequest():
                 self._answer_request(peer_id, message)
             case Body():

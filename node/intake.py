@@ -19,6 +19,10 @@ from node.shares import Shares
 WAITING_MAX: Final = 20_000  # transactions of peers that were received and not looked at yet
 WAITING_BYTES_MAX: Final = 64 << 20  # of these: large ones must not fill memory where small ones would not
 
+ASKED_FOR: Final = PublicKey(bytes(32))
+"""Who sent the transactions of a block in the making: nobody is to blame for what they are, for who answers
+for a block did not look at them. They may be admitted like any other: the block may never become final."""
+
 Admitted = Callable[[TxId, PublicKey | None], None]
 Seen = Callable[[TxId, PublicKey], None]
 Invalid = Callable[[PublicKey, str], None]
@@ -80,7 +84,7 @@ class Intake:
         try:
             transaction, _, is_new = self._executor.admit(raw)
         except LedgerError as refusal:
-            if not is_excusable(refusal.code):
+            if peer != ASKED_FOR and not is_excusable(refusal.code):
                 self._on_invalid(peer, refusal.code)
             return
         self._on_seen(transaction.id, peer)

@@ -66,12 +66,13 @@ def test_what_is_missing_is_named_by_its_place_and_taken_when_it_comes() -> None
     assert not case.incoming.want(ID)
     assert case.begin() == (0, 2)
     assert case.incoming.want(ID)
-    assert case.incoming.add([RAWS[2], b"gossip"]) == [b"gossip"]
+    assert case.incoming.add([RAWS[2], b"gossip"]) == ([RAWS[2]], [b"gossip"])
+    assert case.incoming.add([RAWS[2]]) == ([], [RAWS[2]])  # it lacks this one no more
     assert case.begin() == (0,)
     assert case.bodies.get(ID) is None
-    assert case.incoming.add([RAWS[0]]) == []
+    assert case.incoming.add([RAWS[0]]) == ([RAWS[0]], [])
     assert case.bodies.get(ID) == BLOCK
-    assert case.incoming.add([RAWS[0]]) == [RAWS[0]]
+    assert case.incoming.add([RAWS[0]]) == ([], [RAWS[0]])
 
 
 def test_an_empty_block_needs_no_transactions() -> None:
@@ -89,9 +90,9 @@ def test_a_body_under_another_signature_is_no_part_of_the_block() -> None:
     case = Case(*copies)
     case.incoming.want(ID)
     assert case.begin() == (0, 1, 2)
-    assert case.incoming.add(copies) == copies
+    assert case.incoming.add(copies) == ([], copies)
     assert case.begin() == (0, 1, 2)
-    assert case.incoming.add([*copies, *RAWS]) == copies
+    assert case.incoming.add([*copies, *RAWS]) == (list(RAWS), copies)
     assert case.bodies.get(ID) == BLOCK
 
 
@@ -149,7 +150,7 @@ def test_no_more_than_a_blocks_size_is_kept(monkeypatch: pytest.MonkeyPatch) -> 
     case = Case()
     case.incoming.want(ID)
     case.begin()
-    assert case.incoming.add(RAWS) == []
+    assert case.incoming.add(RAWS) == (list(RAWS[:2]), [RAWS[2]])
     assert case.begin() == (2,)
     assert case.bodies.get(ID) is None
 

@@ -12,7 +12,7 @@ from ledger.mempool import Mempool
 from ledger.transaction import SignedBody
 from ledger.types import ChainId, PublicKey, TxId
 from node.executor import Submission
-from node.intake import Intake, is_excusable
+from node.intake import ASKED_FOR, Intake, is_excusable
 from node.pace import Slices
 from tests.ledger.refusals import code_of
 from tests.node.room import Room
@@ -95,6 +95,16 @@ async def test_only_what_no_correct_peer_relays_is_blamed() -> None:
     await door.drain()
     assert door.blamed == [(PEER, code) for code in wrong.values()]
     assert door.admitted == [(good.id, PEER)]
+
+
+async def test_nobody_is_blamed_for_what_was_asked_for() -> None:
+    """A block's transactions were not looked at by who answers; good ones are admitted all the same."""
+    door = Door()
+    good = door.room.transaction(1)
+    door.intake.receive(ASKED_FOR, [b"?", good.raw])
+    await door.drain()
+    assert door.blamed == []
+    assert good.id in door.room.executor.mempool
 
 
 def test_codes_that_excuse() -> None:
