@@ -93,13 +93,25 @@ def _logged(log: Path, seeds: range, sizes: tuple[int, ...], scenario: str) -> R
 @sim.command("scenarios")
 @click.pass_obj
 def scenarios(choices: Choices) -> None:
-    """List what a run may be about."""
+    """List what a run may be about, and the least that each run must show."""
     output = _output(choices)
-    says = {name: each.says for name, each in SCENARIOS.items()}
-    says |= {name: each.says for name, each in WHOLE_SCENARIOS.items()}
-    rows = [(name, ",".join(map(str, share_of(name)[1])), words) for name, words in says.items()]
-    value = [{"scenario": name, "sizes": sizes, "says": says} for name, sizes, says in rows]
-    output.data(value, lambda: output.table(("scenario", "nodes", "what"), rows))
+    known = {name: (each.says, each.floors) for name, each in SCENARIOS.items()}
+    known |= {name: (each.says, each.floors) for name, each in WHOLE_SCENARIOS.items()}
+    value = [
+        {
+            "scenario": name,
+            "sizes": ",".join(map(str, share_of(name)[1])),
+            "floors": floors.as_dict(),
+            "says": says,
+        }
+        for name, (says, floors) in known.items()
+    ]
+    rows = [
+        (each["scenario"], each["sizes"], floors.heights, floors.faults, floors.lies, each["says"])
+        for each, (_, floors) in zip(value, known.values(), strict=True)
+    ]
+    heads = ("scenario", "nodes", "heights", "faults", "lies", "what")
+    output.data(value, lambda: output.table(heads, rows))
 
 
 @sim.command("campaign")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from ledger.errors import LedgerError
 from network.simulator.faults import Family, Incident, draw_incidents
+from network.simulator.floors import ANY_FAULT, CALM, Floors
 from network.simulator.scripts import crashes, disks, repairs, twins, wires
 from network.simulator.scripts.course import NEAR, Course, Script, Stage
 from network.simulator.turns import LONG_EPOCH, Stakes, draw_epoch_blocks, draw_turns
@@ -24,32 +25,34 @@ CALM_MS: Final = 1  # a scenario without faults goes to its progress at once
 NODES_MIN: Final = 4
 NODES_MAX: Final = 16
 
-SINGLE_LIES: Final = (
-    "silent",
-    "equivocator",
-    "usurper",
-    "forger",
-    "replayer",
-    "forker",
-    "double-notarizer",
-    "nullify-finalizer",
-    "eager-finalizer",
-    "mute-leader",
-    "selective",
-    "withholder",
-    "censor",
-    "bad-root",
-    "bad-parent",
-    "bad-height",
-    "bad-time",
-    "bad-size",
-    "bad-repeat",
-    "wrong-body",
-    "impersonator",
-    "flooder",
-    "stranger",
-    "lying-peer",
-)
+# Each lie, and how often at least it is told or a truth withheld in a run of the scenario that it names.
+LIES_MIN: Final = {
+    "silent": 11,
+    "equivocator": 5,
+    "usurper": 14,
+    "forger": 57,
+    "replayer": 90,
+    "forker": 1,
+    "double-notarizer": 8,
+    "nullify-finalizer": 7,
+    "eager-finalizer": 6,
+    "mute-leader": 1,
+    "selective": 21,
+    "withholder": 2,
+    "censor": 1,
+    "bad-root": 1,
+    "bad-parent": 1,
+    "bad-height": 1,
+    "bad-time": 1,
+    "bad-size": 1,
+    "bad-repeat": 1,
+    "wrong-body": 3,
+    "impersonator": 180,
+    "flooder": 440,
+    "stranger": 150,
+    "lying-peer": 46,
+}
+SINGLE_LIES: Final = tuple(LIES_MIN)
 LIES: Final = (*SINGLE_LIES, "colluder")
 # Who has nothing to say in the views of others.
 LEADERS_LIES: Final = (
@@ -86,12 +89,13 @@ class Scenario:
 
     `lies` are the kinds of adversary that the seed chooses from, `is_crowd`: as many as hold less than a
     third of the stake together, not one; `has_twins`: that many keys run twice instead. `script` says
-    what goes wrong where the dice of `families` do not. `floors`: each fault by name, and how often it must
-    have hit at least. `is_equal`: all stakes are equal, for plots that count heads. `turns`: the share of
-    seeds whose epochs are short, so that sets change (but for equal stakes) meanwhile. After the last fault
-    every honest node makes progress within `recovery_ms_max`; `is_capped`: the timers must have come to
-    their cap before. `is_landing_bounded`: each transaction is final within some views of being handed in.
-    `rarity`: a campaign runs it in one round of so many, for it takes long.
+    what goes wrong where the dice of `families` do not. `floors`: what every run must show at least, about a
+    quarter of the fewest faults and lies and half of the least height that were measured. `is_equal`: all
+    stakes are equal, for plots that count heads. `turns`: the share of seeds whose epochs are short, so that
+    sets change (but for equal stakes) meanwhile. After the last fault every honest node makes progress within
+    `recovery_ms_max`; `is_capped`: the timers must have come to their cap before. `is_landing_bounded`: each
+    transaction is final within some views of being handed in. `rarity`: a campaign runs it in one round of so
+    many, for it takes long.
     """
 
     name: str
@@ -101,7 +105,7 @@ class Scenario:
     is_crowd: bool = False
     has_twins: bool = False
     script: Script | None = None
-    floors: tuple[tuple[str, int], ...] = ()
+    floors: Floors = CALM
     is_equal: bool = False
     turns: float = SHORT_EPOCHS
     recovery_ms_max: int = PROGRESS_MS_MAX
@@ -111,7 +115,7 @@ class Scenario:
     sizes: tuple[int, ...] = (4, 7)
 
 
-def _scripted(script: Script, *floors: tuple[str, int], **more: Any) -> Scenario:
+def _scripted(script: Script, floors: Floors, **more: Any) -> Scenario:
     """A scenario that is named and described by its script."""
     says = (script.__doc__ or "").partition(chr(10) + chr(10))[0]
     return Scenario(
@@ -119,27 +123,48 @@ def _scripted(script: Script, *floors: tuple[str, int], **more: Any) -> Scenario
     )
 
 
+def _floors(heights: int, faults: int, *named: tuple[str, int], lies: int = 0) -> Floors:
+    return Floors(heights, faults, lies, named)
+
+
+def _told(lies: int) -> Floors:
+    """Where dice draw the faults: three incidents may hardly hit."""
+    return Floors(faults=1, lies=lies)
+
+
 _EVERY = tuple(Family)
 _DRAWN: Final = (
-    Scenario("mixed", "every family of faults and one adversary, its lie by seed", _EVERY, LIES),
+    Scenario(
+        "mixed", "every family of faults and one adversary, its lie by seed", _EVERY, LIES, floors=_told(1)
+    ),
     Scenario("calm", "no faults, no adversary"),
-    Scenario("turns", "every family of faults, epochs of a few blocks with ever other sets", _EVERY, turns=1),
+    Scenario(
+        "turns",
+        "every family of faults, epochs of a few blocks with ever other sets",
+        _EVERY,
+        turns=1,
+        floors=ANY_FAULT,
+    ),
     Scenario(
         "turncoats",
         "every family of faults and one adversary, epochs of a few blocks with ever other sets",
         _EVERY,
         LIES,
         turns=1,
+        floors=_told(1),
     ),
-    Scenario("faults", "every family of faults, no adversary", _EVERY),
-    Scenario("wire", "loss, duplicates, delay and cuts", (Family.WIRE, Family.PARTITION)),
-    Scenario("crash", "crashes and slow disks on a good wire", (Family.CRASH, Family.DISK)),
+    Scenario("faults", "every family of faults, no adversary", _EVERY, floors=ANY_FAULT),
+    Scenario(
+        "wire", "loss, duplicates, delay and cuts", (Family.WIRE, Family.PARTITION), floors=Floors(faults=5)
+    ),
+    Scenario("crash", "crashes and slow disks on a good wire", (Family.CRASH, Family.DISK), floors=ANY_FAULT),
     Scenario(
         "traitors",
         "every family of faults and a crowd, its lies by seed",
         _EVERY,
         LIES,
         is_crowd=True,
+        floors=_told(3),
         sizes=(4, 7, 10),
     ),
     Scenario(
@@ -148,6 +173,7 @@ _DRAWN: Final = (
         _EVERY,
         ("colluder",),
         is_crowd=True,
+        floors=_told(11),
         sizes=(4, 7, 10),
     ),
     Scenario(
@@ -156,49 +182,67 @@ _DRAWN: Final = (
         (),
         ("censor",),
         is_crowd=True,
+        floors=Floors(lies=1),
         is_landing_bounded=True,
         sizes=(4, 7, 10),
     ),
-    *(Scenario(lie, f"every family of faults, and the {lie}", _EVERY, (lie,)) for lie in SINGLE_LIES),
+    *(
+        Scenario(lie, f"every family of faults, and the {lie}", _EVERY, (lie,), floors=_told(lies))
+        for lie, lies in LIES_MIN.items()
+    ),
 )
 _SCRIPTED: Final = (
-    _scripted(twins.twins, ("view partition", 1), has_twins=True, is_equal=True),
-    _scripted(wires.isolate_each, ("cut", 40)),
-    _scripted(wires.false_pages, ("cut", 100), lies=("lying-peer",), is_equal=True, turns=0, rarity=4),
-    _scripted(wires.halves, ("cut", 40)),
-    _scripted(wires.ring, ("cut", 40)),
-    _scripted(wires.one_way_loss, ("loss", 40)),
-    _scripted(wires.flapping, ("cut", 40)),
-    _scripted(wires.rough, ("loss", 40), ("duplicate", 40), ("reorder", 40)),
-    _scripted(wires.clogged, ("clog", 20)),
-    _scripted(wires.wide_area, ("cut", 10), ("loss", 1)),
-    _scripted(crashes.crash_each, ("crash", 4)),
-    _scripted(crashes.crash_all, ("crash", 12)),
-    _scripted(crashes.crash_after_nullify, ("crash", 4), ("after nullify", 3)),
-    _scripted(crashes.vote_unsent, ("crash", 8), ("after vote", 4)),
-    _scripted(crashes.rolling_restarts, ("crash", 10)),
-    _scripted(crashes.skewed_clocks, ("clock", 3)),
-    _scripted(disks.torn_writes, ("torn write", 4)),
-    _scripted(disks.lost_writes, ("lost write", 4)),
-    _scripted(disks.failed_writes, ("failed write", 3)),
-    _scripted(disks.full_disk, ("full disk", 3)),
-    _scripted(disks.corrupt_log, ("corrupt log", 2), is_equal=True),
-    _scripted(disks.older_disk, is_equal=True),
-    _scripted(disks.other_disk, ("other's disk", 1), is_equal=True),
-    _scripted(repairs.split_certificates, ("lost notarize", 4), ("lost nullify", 4), is_equal=True),
-    _scripted(repairs.lone_holder, ("lost notarize", 4), ("cut", 4), is_equal=True),
-    _scripted(repairs.displaced_certificates, ("lost proposals", 20), ("cut", 100), is_equal=True, rarity=8),
-    _scripted(repairs.idle_lost_finalize, ("lost finalize", 4)),
-    _scripted(repairs.no_quorum, ("cut", 1_000), is_equal=True, rarity=20),
+    _scripted(twins.twins, _floors(5, 37, ("view partition", 1)), has_twins=True, is_equal=True),
+    _scripted(wires.isolate_each, _floors(7, 40, ("cut", 40))),
+    _scripted(
+        wires.false_pages,
+        _floors(16, 230, ("cut", 100), lies=160),
+        lies=("lying-peer",),
+        is_equal=True,
+        turns=0,
+        rarity=4,
+    ),
+    _scripted(wires.halves, _floors(5, 40, ("cut", 40))),
+    _scripted(wires.ring, _floors(5, 40, ("cut", 40))),
+    _scripted(wires.one_way_loss, _floors(5, 40, ("loss", 40))),
+    _scripted(wires.flapping, _floors(5, 40, ("cut", 40))),
+    _scripted(wires.rough, _floors(5, 120, ("loss", 40), ("duplicate", 40), ("reorder", 40))),
+    _scripted(wires.clogged, _floors(5, 20, ("clog", 20))),
+    _scripted(wires.wide_area, _floors(8, 12, ("cut", 10), ("loss", 1))),
+    _scripted(crashes.crash_each, _floors(5, 4, ("crash", 4))),
+    _scripted(crashes.crash_all, _floors(5, 12, ("crash", 12))),
+    _scripted(crashes.crash_after_nullify, _floors(5, 14, ("crash", 4), ("after nullify", 3))),
+    _scripted(crashes.vote_unsent, _floors(5, 12, ("crash", 8), ("after vote", 4))),
+    _scripted(crashes.rolling_restarts, _floors(6, 10, ("crash", 10))),
+    _scripted(crashes.skewed_clocks, _floors(5, 3, ("clock", 3))),
+    _scripted(disks.torn_writes, _floors(6, 4, ("torn write", 4))),
+    _scripted(disks.lost_writes, _floors(5, 5, ("lost write", 4))),
+    _scripted(disks.failed_writes, _floors(6, 3, ("failed write", 3))),
+    _scripted(disks.full_disk, _floors(5, 4, ("full disk", 3))),
+    _scripted(disks.corrupt_log, _floors(5, 2, ("corrupt log", 2)), is_equal=True),
+    _scripted(disks.older_disk, _floors(6, 1), is_equal=True),
+    _scripted(disks.other_disk, _floors(6, 1, ("other's disk", 1)), is_equal=True),
+    _scripted(
+        repairs.split_certificates, _floors(5, 170, ("lost notarize", 4), ("lost nullify", 4)), is_equal=True
+    ),
+    _scripted(repairs.lone_holder, _floors(7, 62, ("lost notarize", 4), ("cut", 4)), is_equal=True),
+    _scripted(
+        repairs.displaced_certificates,
+        _floors(5, 3_700, ("lost proposals", 20), ("cut", 100)),
+        is_equal=True,
+        rarity=8,
+    ),
+    _scripted(repairs.idle_lost_finalize, _floors(6, 90, ("lost finalize", 4))),
+    _scripted(repairs.no_quorum, _floors(6, 10_000, ("cut", 1_000)), is_equal=True, rarity=20),
     _scripted(
         repairs.hour_of_nothing,
-        ("lost proposals", 1_000),
+        _floors(5, 1_000, ("lost proposals", 1_000)),
         recovery_ms_max=30_000,
         is_capped=True,
         sizes=(4,),
         rarity=40,
     ),
-    _scripted(repairs.hour_alone, ("cut", 1_000), rarity=10),
+    _scripted(repairs.hour_alone, _floors(7, 18_000, ("cut", 1_000)), rarity=10),
 )
 SCENARIOS: Final = {each.name: each for each in (*_DRAWN, *_SCRIPTED)}
 

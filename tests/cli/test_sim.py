@@ -17,6 +17,10 @@ def test_scenarios_are_listed_with_what_they_say() -> None:
     rows = shell("sim", "scenarios", "--json").json
     assert [row["scenario"] for row in rows] == list(NAMES)
     assert all(row["says"] and row["sizes"] for row in rows)
+    assert all({"heights", "faults", "adversary_messages"} <= set(row["floors"]) for row in rows)
+    assert [row["floors"]["faults"] for row in rows if row["scenario"] == "isolate-each"] == [40]
+    heads = shell("sim", "scenarios").out.splitlines()[0].split()
+    assert heads == ["scenario", "nodes", "heights", "faults", "lies", "what"]
 
 
 def test_a_campaign_counts_by_scenario_and_by_adversary() -> None:

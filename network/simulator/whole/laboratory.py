@@ -22,6 +22,7 @@ from ledger.consensus.messages import decode_message
 from ledger.epoch import validators_in_force
 from ledger.errors import LedgerError
 from network.simulator.event_log import Watch
+from network.simulator.floors import PROGRESS_HEIGHTS
 from network.simulator.report import RunReport
 from network.simulator.whole.clients import Clients
 from network.simulator.whole.disk import Contents, founded
@@ -40,7 +41,6 @@ from node.p2p.messages import CompactProposal, Consensus
 from node.p2p.messages import decode_message as decode_peer_message
 
 LOOK_SECONDS: Final = 0.1
-PROGRESS_HEIGHTS: Final = 5
 PROGRESS_SECONDS: Final = 40.0
 SETTLE_SECONDS: Final = 30.0
 JUSTIFY_SECONDS: Final = 120.0  # one peer is asked every five seconds, and one may lack what another has
@@ -330,6 +330,7 @@ class WholeLaboratory:
             busiest_window=self.judge.busiest,
             most_remembered=self._most_remembered,
             trace_hash=self._loop.trace_hash,
+            floors=plan.scenario.floors.as_dict(),
         )
 
     @property
@@ -340,10 +341,15 @@ class WholeLaboratory:
     def _judge_emptiness(self) -> None:
         if not self.judge.told:
             self.judge.violated("empty", "no client was told that its transaction is final")
-        if self._plan.scenario.families and not self._faults:
-            self.judge.violated("empty", "no fault hit anything")
-        if self._plan.lie and not any(self._lies.values()):
+        if self.judge.violations:
+            return  # floors are of runs that came to their end
+        lowest, lies = min(site.height for site in self._honest), sum(self._lies.values())
+        floors = self._plan.scenario.floors
+        if self._plan.lie and not lies:
             self.judge.violated("empty", f"the site with {self._plan.lie} told no lie")
+            return
+        for shortfall in floors.shortfalls(lowest, self._faults.total(), lies, self._faults):
+            self.judge.violated("empty", shortfall)
 
 
 def _takes_part(site: SimulatedSite) -> bool:

@@ -8,6 +8,7 @@ from random import Random
 from typing import Final
 
 from ledger.errors import LedgerError
+from network.simulator.floors import ANY_FAULT, CALM, Floors
 from network.simulator.scenario import NODES_MAX, NODES_MIN, STAKES
 from network.simulator.whole.incidents import (
     AGEING,
@@ -42,7 +43,7 @@ FAR_MS: Final = (520, 680)  # further apart than the first timers allow for
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """What may go wrong."""
+    """What may go wrong, and what every run must show at least (`floors`)."""
 
     name: str
     says: str
@@ -50,15 +51,19 @@ class Scenario:
     has_stake_moves: bool = False
     lies: tuple[str, ...] = ()
     losses: tuple[DataLoss, ...] = tuple(DataLoss)
+    floors: Floors = ANY_FAULT
 
 
 SCENARIOS: Final = {
     each.name: each
     for each in (
         Scenario("whole", "every family of faults, and stake that moves", tuple(Family), True),
-        Scenario("whole-calm", "no faults", ()),
+        Scenario("whole-calm", "no faults", (), floors=CALM),
         Scenario(
-            "whole-wire", "slow, lossy, clogged, flapping and cut links", (Family.WIRE, Family.PARTITION)
+            "whole-wire",
+            "slow, lossy, clogged, flapping and cut links",
+            (Family.WIRE, Family.PARTITION),
+            floors=Floors(faults=2),
         ),
         Scenario(
             "whole-crash", "deaths at every fail-point, slow and failing disks", (Family.CRASH, Family.DISK)
@@ -81,6 +86,7 @@ SCENARIOS: Final = {
             "one site that serves false pages, false bodies or junk, with deaths and cut links",
             (Family.CRASH, Family.PARTITION),
             lies=tuple(LIES),
+            floors=Floors(faults=1, lies=1),
         ),
         Scenario(
             "whole-stake",

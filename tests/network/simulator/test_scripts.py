@@ -26,8 +26,9 @@ def test_a_script_ends_what_it_begins(scenario: object) -> None:
 
 
 def test_every_script_says_how_often_it_must_hit() -> None:
-    """But for the one whose fault has two names, and that fails when neither hits."""
-    assert [each.name for each in SCRIPTED if not each.floors] == ["older-disk"]
+    """By the fault's name, but for the one whose fault has two names, and that fails when neither hits."""
+    assert [each.name for each in SCRIPTED if not each.floors.named] == ["older-disk"]
+    assert all(each.floors.faults for each in SCRIPTED)
 
 
 def test_partitions_are_all_of_them_and_each_once() -> None:
