@@ -38,14 +38,13 @@ from network.simulator.node import GENERATION, CrashPoint, SimulatedNode, Surrou
 from network.simulator.oracle import Oracle
 from network.simulator.report import RunReport
 from network.simulator.roll import Roll, keys_of
-from network.simulator.scenario import Plan, plan_of, scenario_of
+from network.simulator.scenario import REST_PERCENT, Plan, plan_of, scenario_of
 from network.simulator.scheduler import Scheduler, SchedulerOverrun
 from network.simulator.twin_watch import TwinWatch
 from network.simulator.wire import Wire
 
 SETTLE_MS_MAX: Final = 30_000
 ALWAYS: Final = "reorder"  # even a good wire lets mail overtake: that alone is no fault
-REST_PERCENT: Final = 60  # of the fault phase: when the clients of a plan with rest fall silent
 QUIET_MS: Final = 6_000  # more than one beacon, far less than a heartbeat
 EVENTS_MAX: Final = 400_000  # a run that needs more is spinning; a large seed takes about 30,000
 EVENTS_PER_MS: Final = 1  # more for those whose faults last an hour

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, Final
 
 from ledger.errors import LedgerError
-from network.simulator.faults import Family, Incident, draw_incidents
+from network.simulator.faults import Cut, Family, Incident, Storm, draw_incidents
 from network.simulator.floors import ANY_FAULT, CALM, Floors
 from network.simulator.scripts import crashes, disks, repairs, twins, wires
 from network.simulator.scripts.course import NEAR, Course, Script, Stage
@@ -22,6 +22,8 @@ from network.simulator.wire import Weather
 FAULTS_MS: Final = (6_000, 8_000, 20_000, 60_000)  # how long the fault phase may last
 FAULTS_MS_WEIGHTS: Final = (6, 6, 3, 1)
 CALM_MS: Final = 1  # a scenario without faults goes to its progress at once
+REST_PERCENT: Final = 60  # of the fault phase: when the clients of a plan with rest fall silent
+FELT_MS: Final = 1_100  # clients send something within this
 NODES_MIN: Final = 4
 NODES_MAX: Final = 16
 
@@ -154,9 +156,7 @@ _DRAWN: Final = (
         floors=_told(1),
     ),
     Scenario("faults", "every family of faults, no adversary", _EVERY, floors=ANY_FAULT),
-    Scenario(
-        "wire", "loss, duplicates, delay and cuts", (Family.WIRE, Family.PARTITION), floors=Floors(faults=5)
-    ),
+    Scenario("wire", "loss, duplicates, delay and cuts", (Family.WIRE, Family.PARTITION), floors=ANY_FAULT),
     Scenario("crash", "crashes and slow disks on a good wire", (Family.CRASH, Family.DISK), floors=ANY_FAULT),
     Scenario(
         "traitors",
@@ -379,4 +379,7 @@ def _drawn(families: tuple[Family, ...], stage: Stage) -> Course:
     end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0]
     incidents = draw_incidents(random, families, stage.places, stage.honest, end_ms)
     weather = random.choices((NEAR, APART, FAR), (12, 6, 2))[0]
-    return Course(incidents, end_ms, weather, has_rest=random.random() < 0.4)
+    # Cuts and storms over a chain that rests hit nothing: one at least begins while clients speak.
+    felt_ms = end_ms * REST_PERCENT // 100 - FELT_MS
+    is_felt = any(not isinstance(each.what, Storm | Cut) or each.at_ms <= felt_ms for each in incidents)
+    return Course(incidents, end_ms, weather, has_rest=random.random() < 0.4 and is_felt)

@@ -8,6 +8,7 @@ from ledger.errors import LedgerError
 from network.adversaries.cast import CAST
 from network.simulator.campaign import parse_nodes, parse_seeds
 from network.simulator.faults import Crash, Family, SlowDisk
+from network.simulator.laboratory import run_seed
 from network.simulator.scenario import LIES, SCENARIOS, STAKES, plan_of, scenario_of
 
 MIXED = SCENARIOS["mixed"]
@@ -78,3 +79,13 @@ def test_an_unknown_scenario_is_refused() -> None:
     with pytest.raises(LedgerError, match="mixed") as refusal:
         scenario_of("weather")
     assert refusal.value.code == "sim.unknown_scenario"
+
+
+def test_no_plan_rests_before_its_faults_are_felt() -> None:
+    """Storms and cuts over an idle chain hit nothing. All of seed 40 came when its clients were silent."""
+    wire = scenario_of("wire")
+    for seed in range(300):
+        plan = plan_of(seed, 7, wire)
+        first_ms = min(each.at_ms for each in plan.incidents)
+        assert not plan.has_rest or first_ms + 1_100 <= plan.faults_end_ms * 60 // 100
+    assert run_seed(40, 7, "wire").is_green
