@@ -21,7 +21,6 @@ SEED_MAX: Final = 2**53
 SIZES_MAX: Final = 8
 JOBS_MAX: Final = 64
 TRIALS_PER_TURN: Final = 2  # few, so that no process waits long for the last ones
-WHOLE_SIZES: Final = (4, 7)
 WHOLE_RARITY: Final = 3  # whole nodes take three times as long
 NAMES: Final = (*SCENARIOS, *WHOLE_SCENARIOS)  # of every scenario: light ones first, then of whole nodes
 
@@ -87,7 +86,7 @@ def share_of(name: str) -> tuple[int, tuple[int, ...]]:
         LedgerError: `sim.unknown_scenario`.
     """
     if name in WHOLE_SCENARIOS:
-        return WHOLE_RARITY, WHOLE_SIZES
+        return WHOLE_RARITY, WHOLE_SCENARIOS[name].sizes
     if name not in SCENARIOS:
         raise LedgerError("sim.unknown_scenario", f"{name!r}, expected one of {', '.join(NAMES)}")
     scenario = SCENARIOS[name]
@@ -166,15 +165,18 @@ def run_campaign(seeds: Iterable[int], sizes: Sequence[int], scenario: str) -> I
 def summary_of(reports: Sequence[RunReport]) -> dict[str, Any]:
     """The totals of some runs. `heights` counts each block once a run."""
     faults: Counter[str] = Counter()
+    changes: Counter[str] = Counter()
     liars: Counter[str] = Counter()
     for report in reports:
         faults.update(report.faults)
+        changes.update(report.changes)
         liars.update(report.adversaries or ("none",))
     return {
         "runs": len(reports),
         "green": sum(report.is_green for report in reports),
         "heights": sum(max(report.heights) for report in reports),
         "faults": dict(sorted(faults.items())),
+        "changes": dict(sorted(changes.items())),
         "adversary_messages": sum(report.adversary_messages for report in reports),
         "adversaries": dict(sorted(liars.items())),
         "sizes": {

@@ -11,7 +11,8 @@ class RunReport:
     """One seed's result. `heights` are each node's committed heights at the end, an adversary's too;
     `adversaries` are the lies by name, one a liar; `faults` counts what really hit something, `lies` what
     each kind of liar told or withheld. `transactions` became final, and `most_resends` is what one node said
-    again in 5 s; whole nodes do not count these two. `floors`: what the scenario expects at least."""
+    again in 5 s; whole nodes do not count these two. `floors`: what the scenario expects at least; `changes`:
+    what became of the membership."""
 
     seed: int
     scenario: str
@@ -31,6 +32,7 @@ class RunReport:
     most_resends: int = 0
     transactions: int = 0
     floors: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
 
     @property
     def adversary_messages(self) -> int:

@@ -21,8 +21,10 @@ from contracts.provenance.capture import CONTRACT as PROVENANCE
 from contracts.provenance.capture import CaptureArguments
 from contracts.staking.bonding import CONTRACT as STAKING
 from contracts.staking.bonding import BondUnits, UnbondUnits, Unjail
-from ledger.codec import Canonical, encode
+from ledger.codec import Canonical, decode, encode
+from ledger.crypto import KeyPair
 from ledger.genesis import chain_id
+from ledger.receipt import Receipt
 from ledger.transaction import Transaction, TransactionBody, sign_transaction
 from ledger.types import TxId
 from network.simulator.whole.founding import REPLAY_WINDOW_BLOCKS, UNITS, Consortium
@@ -35,6 +37,7 @@ from node.assemble import RunningNode
 PATIENCE_SECONDS: Final = 20.0  # how long a client asks after its transaction
 ASK_SECONDS: Final = 1.0
 STAKE_MOVES_SHARE: Final = 0.3  # of the calls, where stake moves at all
+RECEIPT_BYTES_MAX: Final = 1 << 20
 OPEN_MAX: Final = 200  # transactions that clients wait for at the same time
 
 
@@ -46,6 +49,7 @@ class Clients:
         judge: Judge, every_ms: int, has_stake_moves: bool,
     ) -> None:  # fmt: skip
         self.is_silent = False
+        self.is_resting = False  # no new transactions but of the offices
         self.sent = 0
         self.refused = 0
         self._loop = loop
@@ -66,12 +70,28 @@ class Clients:
         while True:
             await asyncio.sleep(self._random.uniform(0.5, 1.5) * self._every_ms / 1000)
             site = self._somewhere()
-            if site is not None and not self.is_silent and self._open < OPEN_MAX:
+            if site is not None and not self.is_silent and not self.is_resting and self._open < OPEN_MAX:
                 self._loop.create_task(self._follow(site, self._made(site)))
 
     def _somewhere(self) -> SimulatedSite | None:
         up = [site for site in self._sites if site.is_up]
         return self._random.choice(up) if up else None
+
+    async def say(self, organisation: str, contract: str, method: str, arguments: Canonical) -> Receipt:
+        """A call of an organisation's office, until it is final; said anew where its time has run out."""
+        while True:
+            site = self._somewhere()
+            if site is None or site.node is None:
+                await asyncio.sleep(ASK_SECONDS)
+                continue
+            transaction = self._signed(site.node, self._people[organisation], contract, method, arguments)
+            while True:
+                self._submit(site, transaction.raw)
+                if await self._is_final(site, transaction.id):
+                    return decode(self._judge.told[transaction.id].receipt, Receipt, RECEIPT_BYTES_MAX)
+                if site.is_up and site.height > transaction.body.valid_until:
+                    break  # it is not in this chain, and never will be
+                site = self._somewhere() or site
 
     async def _follow(self, site: SimulatedSite, transaction: Transaction) -> None:
         """Send a transaction, wait for it, and ask at any door until one says that it is final."""
@@ -122,8 +142,12 @@ class Clients:
         number = next(self._number)
         contract, method, arguments = self._call(owner, number)
         assert site.node is not None
-        height = site.node.site.head()[0]
-        key = self._people[owner.id]
+        return self._signed(site.node, self._people[owner.id], contract, method, arguments)
+
+    def _signed(
+        self, node: RunningNode, key: KeyPair, contract: str, method: str, arguments: Canonical
+    ) -> Transaction:
+        height = node.site.head()[0]
         body = TransactionBody(
             self._chain_id,
             key.public,

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Final
 
+import msgspec
+
 from ledger.consensus.timeouts import ConsensusParameters
 from ledger.crypto import KeyPair, key_pair
 from ledger.genesis import GENESIS_VERSION, Genesis, Parameters, StakingParameters
 from ledger.members import Key, Node, NodeRole, Organisation, Role, Site
+from ledger.types import EPOCHS_KEPT_MAX
 from ledger.validators import Validator
 from network.testnet.members import ORGANISATIONS, REGISTRAR
 from node.p2p.identity import NodeIdentity, make_identity
@@ -27,6 +30,8 @@ STAKING: Final = StakingParameters(
     evidence_epochs=2,
     unbonding_epochs=2,
 )
+# Where a liar stands next to a third of the stake, nobody else may be jailed for having been cut off.
+PATIENT_STAKING: Final = msgspec.structs.replace(STAKING, absence_epochs=EPOCHS_KEPT_MAX)
 _ISSUED: Final = datetime(2025, 12, 1, tzinfo=UTC)
 
 
@@ -52,8 +57,16 @@ class Consortium:
 
 
 @cache
-def consortium_of(stakes: tuple[int, ...], epoch_blocks: int) -> Consortium:
-    """The consortium whose validators have these shares of the stake, with epochs of so many blocks."""
+def consortium_of(
+    stakes: tuple[int, ...], epoch_blocks: int, late: tuple[int, ...] = (), *, is_patient: bool = False
+) -> Consortium:
+    """The consortium whose nodes have these shares of the stake, with epochs of so many blocks.
+
+    Args:
+        stakes: by node; who has none follows.
+        late: nodes that the genesis does not know.
+        is_patient: nobody is jailed for absence.
+    """
     members = tuple(_member(index) for index in range(len(stakes)))
     people = {each.id: _key("office", number) for number, each in enumerate(ORGANISATIONS)}
     roles: dict[str, tuple[Role, ...]] = dict.fromkeys(people, (Role.ADMIN, Role.OPERATOR))
@@ -72,7 +85,7 @@ def consortium_of(stakes: tuple[int, ...], epoch_blocks: int) -> Consortium:
         parameters=Parameters(
             replay_window_blocks=REPLAY_WINDOW_BLOCKS,
             consensus=ConsensusParameters(epoch_blocks=epoch_blocks),
-            staking=STAKING,
+            staking=PATIENT_STAKING if is_patient else STAKING,
         ),
         organisations=tuple(Organisation(each.id, each.title, (each.prefix,)) for each in ORGANISATIONS),
         keys=(*offices, *gateways),
@@ -86,15 +99,17 @@ def consortium_of(stakes: tuple[int, ...], epoch_blocks: int) -> Consortium:
                 each.identity.public_key,
                 each.organisation,
                 each.name,
-                NodeRole.VALIDATOR,
+                NodeRole.VALIDATOR if stake else NodeRole.OBSERVER,
                 each.identity.certificate,
                 (each.address,),
             )
-            for each in members
+            for index, (each, stake) in enumerate(zip(members, stakes, strict=True))
+            if index not in late
         ),
         validators=tuple(
             Validator(each.validator.public, UNITS * stake, each.name)
             for each, stake in zip(members, stakes, strict=True)
+            if stake
         ),
     )
     return Consortium(genesis, members, people)

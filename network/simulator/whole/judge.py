@@ -40,6 +40,9 @@ SHOWN_EPOCHS: Final = 3  # the epoch in force, and the two that certificates are
 # three times what the busiest honest seed needs.
 FRAMES_PER_PEER_WINDOW_MAX: Final = 300
 
+HEARD_EPOCHS_MIN: Final = 3  # who has a seat in so many epochs votes in one of them
+HEARD_MS_MIN: Final = 4_000  # short epochs are over before a peer that lied is passed over (1 s for each ask)
+
 View = tuple[int, int]  # epoch, view
 
 
@@ -70,6 +73,11 @@ class Judge:
         self._durable: dict[int, dict[bytes, None]] = {}
         self._excused: dict[bytes, None] = {}  # keys whose disk has lied
         self.broken_words = 0  # pairs that only an excused key may sign
+        self._voted: dict[bytes, int] = {}  # the last epoch in which each key voted
+        self._well_since: int | None = None  # the epoch from which on every site has been well
+        self.heard_from = 0  # the epoch from which on everybody with a seat has been heard
+        self._silent: tuple[bytes, ...] = ()
+        self._unseated: dict[bytes, None] = {}  # signatures looked at of keys that say nothing in an epoch
         self._said: dict[tuple[bytes, View], dict[str, bytes | None]] = {}
         self._certified: dict[View, dict[VoteKind, bytes | None]] = {}
         self._known_good: dict[bytes, None] = {}
@@ -126,11 +134,33 @@ class Judge:
 
     def _enrol(self, stored: StoredBlock, receipts: Sequence[Receipt]) -> None:
         """A new final block: with the last one of an epoch the next set is known."""
+        ended = self.roll.epoch
         self.roll.take(stored.block, receipts)
+        if self.roll.epoch != ended:
+            self._judge_attendance(ended)
         weights = self.roll.sets[self.roll.epoch].items()
         self._sets[self.roll.epoch] = ValidatorSet(
             tuple(Validator(key, weight, self.roll.nodes[key]) for key, weight in weights)
         )
+
+    def well(self, silent: Sequence[bytes] = ()) -> None:
+        """From here on nothing is wrong with any site: who has a seat is heard, but for these keys."""
+        self._well_since = self.roll.epoch + 1
+        self._silent = tuple(silent)
+
+    def _judge_attendance(self, ended: int) -> None:
+        """Where all is well, who has had a seat for so many epochs, and so long, has voted in one of them."""
+        latest_ms = self.roll.began_ms[ended + 1] - HEARD_MS_MIN
+        first = ended - HEARD_EPOCHS_MIN + 1
+        while first > 0 and self.roll.began_ms[first] > latest_ms:
+            first -= 1
+        if self._well_since is None or first < self._well_since:
+            return
+        self.heard_from = first
+        for key in self.roll.sets[ended]:
+            had_seat = all(key in self.roll.sets[epoch] for epoch in range(first, ended))
+            if had_seat and key not in self._silent and self._voted.get(key, -1) < first:
+                self.violated("silent", f"{self.roll.nodes[key]} votes in no epoch from {first} to {ended}")
 
     def _take_heights(self, site: SimulatedSite, node: RunningNode, height: Height) -> None:
         for each in range(self._heights[site.index] + 1, height + 1):
@@ -235,7 +265,9 @@ class Judge:
         vote = signed.vote
         key = self._key_of(vote.epoch, signed.validator)
         if key != site.member.validator.public:
+            self._judge_unseated(site, vote.epoch, Tag.VOTE, encode(vote), signed.signature)
             return
+        self._voted[key] = max(vote.epoch, self._voted.get(key, 0))
         self._judge_durable(site, encode(signed), vote.view)
         said = self._said.setdefault((key, (vote.epoch, vote.view)), {})
         kind = vote.kind.name
@@ -247,6 +279,17 @@ class Judge:
             if said.get("NOTARIZE", said["FINALIZE"]) != said["FINALIZE"]:
                 self._contradicted(site, f"voted for two blocks in {vote.view}")
 
+    def _judge_unseated(
+        self, site: SimulatedSite, epoch: int, tag: Tag, content: bytes, signature: bytes
+    ) -> None:
+        """A site may pass on what others signed; without a seat in that epoch it signs nothing itself."""
+        own, validators = site.member.validator.public, self._sets.get(epoch)
+        if (validators is not None and validators.index_of(own) is not None) or signature in self._unseated:
+            return
+        self._unseated[signature] = None
+        if is_signature(own, tag, content, signature):
+            self.violated("unseated", f"{site.member.name} signs in epoch {epoch}, where it has no seat")
+
     def _contradicted(self, site: SimulatedSite, what: str) -> None:
         if site.member.validator.public in self._excused:
             self.broken_words += 1
@@ -257,6 +300,7 @@ class Judge:
         proposal = signed.proposal
         key = self._key_of(proposal.epoch, signed.validator)
         if key != site.member.validator.public:
+            self._judge_unseated(site, proposal.epoch, Tag.PROPOSAL, encode(proposal), signed.signature)
             return
         self._judge_durable(site, encode(signed), proposal.view)
         said = self._said.setdefault((key, (proposal.epoch, proposal.view)), {})

@@ -24,8 +24,10 @@ from ledger.errors import LedgerError
 from network.simulator.event_log import Watch
 from network.simulator.floors import PROGRESS_HEIGHTS
 from network.simulator.report import RunReport
+from network.simulator.whole.assembly import Assembly
 from network.simulator.whole.clients import Clients
 from network.simulator.whole.disk import Contents, founded
+from network.simulator.whole.followers import Followers
 from network.simulator.whole.founding import consortium_of
 from network.simulator.whole.havoc import Havoc
 from network.simulator.whole.incidents import DataLoss
@@ -44,6 +46,9 @@ LOOK_SECONDS: Final = 0.1
 PROGRESS_SECONDS: Final = 40.0
 SETTLE_SECONDS: Final = 30.0
 JUSTIFY_SECONDS: Final = 120.0  # one peer is asked every five seconds, and one may lack what another has
+DECIDE_SECONDS: Final = 60.0  # for some ballots, one after the other
+LEVEL_SECONDS: Final = 60.0
+TURNS_SECONDS: Final = 60.0  # for some epochs of a few blocks
 QUIET_SECONDS: Final = 6.0  # more than one beacon, far less than a heartbeat
 QUIET_BLOCKS_MAX: Final = 2
 # Where a finalization takes longer than the first delay, leaders help each block with an empty one above it.
@@ -67,7 +72,8 @@ class WholeLaboratory:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._faults: Counter[str] = Counter()
-        self._consortium = consortium_of(plan.stakes, plan.epoch_blocks)
+        is_patient = plan.scenario.has_ballots and plan.liar is not None
+        self._consortium = consortium_of(plan.stakes, plan.epoch_blocks, plan.late, is_patient=is_patient)
         self._loop = VirtualLoop()
         self.judge = Judge(self._consortium.genesis)
         self._is_over = False
@@ -125,8 +131,11 @@ class WholeLaboratory:
             loop, plan.random("clients"), consortium, self._sites, self.judge, plan.transaction_every_ms,
             plan.has_stake_moves,
         )  # fmt: skip
-        for site in self._sites:
+        self._followers = Followers(loop, self._wire, self._sites, plan, self._havoc)
+        self._assembly = Assembly(plan.random("assembly"), consortium, self._clients, self._followers.join)
+        for site in self._present:
             loop.call_later(plan.random("start").uniform(0, 0.2), site.start)
+        self._decisions = loop.create_task(self._assembly.decide(plan.agenda.amid_faults))
         incidents = [loop.create_task(self._havoc.run(incident)) for incident in plan.incidents]
         everybody = loop.create_task(self._clients.run())
         await self._phases(incidents)
@@ -143,6 +152,7 @@ class WholeLaboratory:
         self._havoc.inspect()
         self._tape.tell(None, "the faults are over")
         await self._recover()
+        await self._govern()
         self._clients.is_silent = True
         self._tape.tell(None, "the clients fall silent")
         await self._settle()
@@ -154,6 +164,36 @@ class WholeLaboratory:
             self.judge.violated("quiet", f"{self._highest - before} blocks with nothing to say")
         await self._settle()
         await self._justify()
+
+    async def _govern(self) -> None:
+        """With all well the organisations come to their decisions, and who has a seat then votes."""
+        agenda, liar = self._plan.agenda, self._plan.liar
+        if not agenda.amid_faults:
+            return
+        if not await self._pass(DECIDE_SECONDS, self._decisions.done):
+            self.judge.violated("progress", f"the organisations don't come to decide: {self._standing()}")
+            return
+        # Who comes from genesis passes an epoch a second: epochs of three blocks must not be made as fast.
+        self._clients.is_resting = True
+        if not await self._pass(LEVEL_SECONDS, self._is_level):
+            self.judge.violated("progress", f"not all come along: {self._standing()}")
+        self._clients.is_resting = False
+        self.judge.well([] if liar is None else [self._sites[liar].member.validator.public])
+        later = self._loop.create_task(self._assembly.decide(agenda.afterwards))
+        if not await self._pass(DECIDE_SECONDS, later.done):
+            self.judge.violated("progress", f"the organisations don't come to decide: {self._standing()}")
+        if agenda.afterwards:
+            await self._turn()
+
+    def _is_level(self) -> bool:
+        """Whether every site takes part and has all blocks."""
+        return all(_takes_part(site) and site.height == self._highest for site in self._honest)
+
+    async def _turn(self) -> None:
+        """Some epochs more, until everybody who has a seat after the last decision has been heard."""
+        goal = self.judge.roll.epoch + 1
+        if not await self._pass(TURNS_SECONDS, lambda: self.judge.heard_from >= goal):
+            self.judge.violated("progress", f"epochs above {goal} do not come: {self._standing()}")
 
     async def _justify(self) -> None:
         """Every site comes to hold what settled each view: with it a fork would name who made it."""
@@ -190,8 +230,9 @@ class WholeLaboratory:
         return bool(self.judge.violations) or is_done()
 
     def _look(self) -> None:
-        """What a node keeps in memory is bounded."""
-        for site in self._sites:
+        """What a node keeps in memory is bounded; followers that lag come along."""
+        self._followers.look()
+        for site in self._present:
             if site.is_up and site.node is not None:
                 held = sum(site.node.held().values())
                 self._most_remembered = max(self._most_remembered, held)
@@ -199,9 +240,13 @@ class WholeLaboratory:
                     self.judge.violated("memory", f"{site.member.name} holds {site.node.held()}")
 
     @property
+    def _present(self) -> list[SimulatedSite]:
+        return self._followers.present
+
+    @property
     def _honest(self) -> list[SimulatedSite]:
         """Who has to come along: a liar may be kept away by its peers for as long as it lies."""
-        return [site for site in self._sites if site.lie is None]
+        return [site for site in self._present if site.lie is None]
 
     @property
     def _highest(self) -> int:
@@ -317,7 +362,7 @@ class WholeLaboratory:
         return RunReport(
             seed=plan.seed,
             scenario=plan.scenario.name,
-            stakes=plan.stakes,
+            stakes=tuple(stake for stake in plan.stakes if stake),
             adversaries=(plan.lie,) if plan.lie else (),
             heights=tuple(site.height for site in self._sites),
             faults=dict(sorted(self._faults.items())),
@@ -331,7 +376,17 @@ class WholeLaboratory:
             most_remembered=self._most_remembered,
             trace_hash=self._loop.trace_hash,
             floors=plan.scenario.floors.as_dict(),
+            changes=self._changes,
         )
+
+    @property
+    def _changes(self) -> dict[str, int]:
+        """What became of the membership, where it changes."""
+        if not self._plan.agenda.amid_faults:
+            return {}
+        outcomes = Counter({"epochs": self.judge.roll.epoch, "caught up": self._followers.caught_up})
+        outcomes += self._assembly.outcomes
+        return dict(sorted(outcomes.items()))
 
     @property
     def _lies(self) -> dict[str, int]:
@@ -343,6 +398,12 @@ class WholeLaboratory:
             self.judge.violated("empty", "no client was told that its transaction is final")
         if self.judge.violations:
             return  # floors are of runs that came to their end
+        if self._plan.followers and not self._followers.caught_up:
+            self.judge.violated("empty", "no follower had to catch up, and did")
+        if self._followers.absent:
+            self.judge.violated("empty", "nobody joined")
+        if self._plan.scenario.has_ballots and not self.judge.roll.passed:
+            self.judge.violated("empty", "no ballot was carried")
         lowest, lies = min(site.height for site in self._honest), sum(self._lies.values())
         floors = self._plan.scenario.floors
         if self._plan.lie and not lies:

@@ -20,6 +20,8 @@ from network.adversaries.lying_wire import Lie
 from node.p2p.messages import Blocks, Body, Message, NotFound, Transactions
 
 FALSE_PAGES: Final = "false-pages"
+FALSE_BODIES: Final = "false-bodies"
+JUNK: Final = "junk"
 JUNK_BYTES_MAX: Final = 300
 JUNK_ONE_IN: Final = 12  # messages
 
@@ -92,8 +94,8 @@ class Junk(Lie):
 
 LIES: Final[dict[str, Callable[[Random], Lie]]] = {
     FALSE_PAGES: FalsePages,
-    "false-bodies": FalseBodies,
-    "junk": Junk,
+    FALSE_BODIES: FalseBodies,
+    JUNK: Junk,
 }
 
 

@@ -82,6 +82,7 @@ class Roll:
         first = {each.public_key: each.stake for each in genesis.validators}
         self.epoch = 0
         self.sets: dict[int, dict[bytes, int]] = {0: first}
+        self.began_ms = {0: genesis.time_ms}  # by block time
         self.passed: list[Passed] = []
         self.nodes = {each.public_key: each.node for each in genesis.validators}
         self._seats = {each.public_key: Seat(each.node, each.stake) for each in genesis.validators}
@@ -115,6 +116,7 @@ class Roll:
         assert base is not None, "an epoch that is not the first stands on a block"
         self.epoch, self.sets[epoch] = epoch, weights
         self._base = (base.height, base.time_ms)
+        self.began_ms[epoch] = base.time_ms
 
     # --- what a block says -----------------------------------------------------------------------
 

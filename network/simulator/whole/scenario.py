@@ -7,6 +7,7 @@ from itertools import permutations
 from random import Random
 from typing import Final
 
+from ledger.consensus.blocks import ANCESTORS_FETCHED_MAX
 from ledger.errors import LedgerError
 from network.simulator.floors import ANY_FAULT, CALM, Floors
 from network.simulator.scenario import NODES_MAX, NODES_MIN, STAKES
@@ -21,7 +22,14 @@ from network.simulator.whole.incidents import (
     WrongData,
     draw_incidents,
 )
-from network.simulator.whole.liar import FALSE_PAGES, LIES
+from network.simulator.whole.liar import FALSE_BODIES, FALSE_PAGES, JUNK, LIES
+from network.simulator.whole.members import (
+    FOLLOWERS,
+    NOTHING,
+    Agenda,
+    draw_absence,
+    draw_agenda,
+)
 from network.simulator.whole.site import Death
 from network.simulator.whole.wire import Link, Quality
 
@@ -29,8 +37,10 @@ FAULTS_MS: Final = (5_000, 8_000, 15_000)  # how long the fault phase may last
 FAULTS_MS_WEIGHTS: Final = (5, 4, 1)
 CALM_MS: Final = 5_000
 INCIDENTS: Final = (3, 6)  # at least, at most
+MEMBERS_FAULTS_MS: Final = (8_000, 12_000)  # some turns of epochs
 ABSENCE_MS: Final = 9_000
 LONELY_MS: Final = 2_000
+JOIN_HEIGHTS: Final = 10
 EPOCH_BLOCKS: Final = (4, 9, 1_000)
 EPOCH_BLOCKS_SHORT: Final = (3, 5)
 
@@ -52,6 +62,9 @@ class Scenario:
     lies: tuple[str, ...] = ()
     losses: tuple[DataLoss, ...] = tuple(DataLoss)
     floors: Floors = ANY_FAULT
+    has_followers: bool = False
+    has_ballots: bool = False
+    sizes: tuple[int, ...] = (4, 7)  # validators at which a campaign runs it
 
 
 SCENARIOS: Final = {
@@ -94,13 +107,32 @@ SCENARIOS: Final = {
             (Family.CRASH, Family.PARTITION, Family.WIRE, Family.DISK, Family.CLOCK),
             True,
         ),
+        Scenario(
+            "whole-observers",
+            "sites without stake: one follows, one is registered later and joins; every family of faults, "
+            "or a liar that serves false pages",
+            tuple(Family),
+            lies=(FALSE_PAGES, "", ""),
+            has_followers=True,
+        ),
+        Scenario(
+            "whole-members",
+            "ballots that admit, weigh and remove validators in short epochs, sites that follow and join, a "
+            "liar or moves of stake, and every fault that leaves data alone",
+            (Family.CRASH, Family.PARTITION, Family.WIRE, Family.DISK, Family.CLOCK),
+            True,
+            lies=(FALSE_BODIES, JUNK, ""),
+            has_followers=True,
+            has_ballots=True,
+            sizes=(4,),  # two sites more follow; seven and two take twice as long
+        ),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that is decided before a run begins."""
+    """All that is decided before a run begins. `stakes`: of each site; who follows has none."""
 
     seed: int
     scenario: Scenario
@@ -114,6 +146,22 @@ class Plan:
     has_stake_moves: bool
     liar: int | None
     lie: str
+    agenda: Agenda = NOTHING
+
+    @property
+    def followers(self) -> tuple[int, ...]:
+        """The sites that begin without stake."""
+        return tuple(index for index, stake in enumerate(self.stakes) if not stake)
+
+    @property
+    def late(self) -> tuple[int, ...]:
+        """The sites that join by a transaction: the last follower."""
+        return self.followers[-1:]
+
+    @property
+    def join_heights(self) -> int:
+        """How much has become final before somebody joins; pages are asked for where bodies are too many."""
+        return JOIN_HEIGHTS + (ANCESTORS_FETCHED_MAX if self.lie == FALSE_PAGES else 0)
 
     def random(self, purpose: str) -> Random:
         """The chance that one part of the run has for itself."""
@@ -133,6 +181,8 @@ def plan_of(seed: int, nodes: int, name: str) -> Plan:
     scenario = SCENARIOS[name]
     random = Random(f"{seed}/{nodes}/{name}/plan")
     stakes = random.choice(STAKES.get(nodes, ((1,) * nodes,)))
+    if scenario.has_followers:
+        return _plan_members(random, seed, scenario, stakes)
     families = random.sample(scenario.families, len(scenario.families))
     end_ms = random.choices(FAULTS_MS, FAULTS_MS_WEIGHTS)[0] if families else CALM_MS
     incidents = draw_incidents(random, families, stakes, random.randint(*INCIDENTS), end_ms, scenario.losses)
@@ -162,6 +212,39 @@ def plan_of(seed: int, nodes: int, name: str) -> Plan:
         has_stake_moves,
         liar,
         lie,
+    )
+
+
+def _plan_members(random: Random, seed: int, scenario: Scenario, stakes: tuple[int, ...]) -> Plan:
+    """A network with followers: one of them is always away for a while, everything else is as drawn."""
+    lie = scenario.lies[seed % len(scenario.lies)] if scenario.lies else ""
+    liar = random.choice(_below_a_third(stakes)) if lie else None
+    sites = (*stakes, *[0] * FOLLOWERS)
+    end_ms = random.choice(MEMBERS_FAULTS_MS)
+    # A validator in quarantine and one that is kept away would be too many.
+    allowed = [family for family in scenario.families if family is not Family.DATA or liar is None]
+    families = random.sample(allowed, len(allowed))
+    drawn = draw_incidents(random, families, sites, random.randint(*INCIDENTS), end_ms, scenario.losses)
+    away = draw_absence(random, len(sites), len(stakes), end_ms)
+    distance = random.choices(("room", "country", "world", "far"), (8, 6, 5, 1))[0]
+    every_ms = random.choice((150, 250, 400))
+    epoch_blocks = random.choice(EPOCH_BLOCKS_SHORT if scenario.has_ballots else EPOCH_BLOCKS)
+    if lie == FALSE_PAGES:
+        distance, every_ms, epoch_blocks = "room", 80, 1_000
+    return Plan(
+        seed,
+        scenario,
+        sites,
+        distance,
+        _links(random, len(sites), distance),
+        tuple(sorted((*drawn, away), key=lambda each: each.at_ms)),
+        end_ms,
+        every_ms,
+        epoch_blocks,
+        scenario.has_stake_moves and liar is None,
+        liar,
+        lie,
+        draw_agenda(random, stakes, liar, has_ballots=scenario.has_ballots),
     )
 
 

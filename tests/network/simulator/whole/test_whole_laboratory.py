@@ -19,7 +19,7 @@ from network.simulator.whole.havoc import Havoc
 from network.simulator.whole.laboratory import run_whole
 from network.simulator.whole.liar import LIES, FalsePages
 from network.simulator.whole.loop import LIFE
-from network.simulator.whole.scenario import SCENARIOS
+from network.simulator.whole.scenario import SCENARIOS, plan_of
 from node.executor import Executor
 from node.justify import Justifier
 from node.store.failure import StoreFailed
@@ -40,7 +40,7 @@ def test_every_scenario_is_green_and_shows_something(scenario: str) -> None:
     assert report.scenario == scenario
     assert min(report.heights) >= laboratory.PROGRESS_HEIGHTS
     assert bool(report.faults) == bool(SCENARIOS[scenario].families)
-    assert bool(report.adversary_messages) == bool(SCENARIOS[scenario].lies)
+    assert bool(report.adversary_messages) == bool(plan_of(1, 4, scenario).lie)
     assert len(report.trace_hash) == 64
 
 
