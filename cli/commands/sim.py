@@ -36,6 +36,8 @@ from network.simulator.report import RunReport
 from network.simulator.scenario import SCENARIOS
 from network.simulator.whole.scenario import SCENARIOS as WHOLE_SCENARIOS
 
+NEWS_SECONDS: Final = 60.0  # between two lines on how far a campaign is
+
 sim: Final = Group(name="sim", help="Run seeded networks with faults and an adversary.")
 
 
@@ -129,14 +131,17 @@ def campaign(choices: Choices, seeds: str, sizes: str, names: tuple[str, ...], j
     output = _output(choices)
     chosen = parse_nodes(sizes) if sizes else None
     trials = list(trials_of(names or NAMES, parse_seeds(seeds), chosen))
-    began = time.monotonic()
+    began = told = time.monotonic()
     reports = []
     with output.progress("runs", len(trials)) as step:
         for report in run_trials(trials, jobs):
             reports.append(report)
             step()
-            if not report.is_green:
-                output.line(_red(report))
+            if not report.is_green:  # at once: the end may be an hour away
+                (output.note if output.is_json else output.line)(_red(report))
+            if time.monotonic() - told >= NEWS_SECONDS:
+                told = time.monotonic()
+                output.note(_news(reports, len(trials), told - began))
     summary = _summary(reports, time.monotonic() - began)
     by_scenario, by_adversary = table_of(reports), adversaries_of(reports)
     red = [_red_as_json(report) for report in reports if not report.is_green]
@@ -144,6 +149,12 @@ def campaign(choices: Choices, seeds: str, sizes: str, names: tuple[str, ...], j
     output.data(value, lambda: _campaign_text(output, summary, by_scenario, by_adversary))
     if red:
         raise Finished(ExitCode.FAILED)
+
+
+def _news(reports: list[RunReport], runs: int, seconds: float) -> str:
+    red = sum(not report.is_green for report in reports)
+    left = seconds / len(reports) * (runs - len(reports))
+    return f"{len(reports)} of {runs} runs, {red} red, {seconds / 60:.0f} min, about {left / 60:.0f} min left"
 
 
 def _campaign_text(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.commands import sim
 from network.mutants.hunt import mutants_named
 from network.mutants.planting import planted
 from network.simulator.campaign import NAMES
@@ -48,6 +49,16 @@ def test_a_red_seed_is_named_with_its_rule() -> None:
     assert said.json["red"]
     assert {"scenario", "seed", "nodes", "violations"} == set(said.json["red"][0])
     assert "again: farmgate sim run --seed" in told.out
+    assert "again: farmgate sim run --seed" in said.err  # at once, and beside the JSON
+
+
+def test_a_long_campaign_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now and then, beside the data; a short one, or a quiet one, says nothing."""
+    words = ("sim", "campaign", "--seed", "1", "--scenario", "calm")
+    assert shell(*words).err == ""
+    monkeypatch.setattr(sim, "NEWS_SECONDS", 0.0)
+    assert "1 of 2 runs, 0 red, 0 min, about 0 min left" in shell(*words).err
+    assert shell(*words, "--quiet").err == ""
 
 
 @pytest.mark.parametrize("scenario", ["halves", "whole"])
