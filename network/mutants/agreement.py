@@ -197,6 +197,6 @@ AGREEMENT: Final = (
     Mutant("notarize-twice", "S1: one notarize vote a view", _notarize_twice),
     Mutant("finalize-after-nullify", "S2: never finalize after nullify", _finalize_after_nullify),
     Mutant("nullify-after-finalize", "S2: never nullify after finalize", _nullify_after_finalize),
-    Mutant("gap-not-checked", "every view between parent and block is nullified", _gap_not_checked),
+    Mutant("gap-not-checked", "every view between parent and block is nullified", _gap_not_checked, "forker"),
     Mutant("commit-without-ancestors", "ancestors are committed first", _commit_without_ancestors),
 )

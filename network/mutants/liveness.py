@@ -79,7 +79,12 @@ def _nothing_pruned(patches: Patches) -> None:
 
 LIVENESS: Final = (
     Mutant("jump-without-body", "a notarization moves a node only with a valid body", _jump_without_body),
-    Mutant("timers-never-grow", "delays grow with the distance to the last final view", _timers_never_grow),
+    Mutant(
+        "timers-never-grow",
+        "delays grow with the distance to the last final view",
+        _timers_never_grow,
+        "hour-of-nothing",
+    ),
     Mutant("timers-never-reset", "delays fall back when a view is final", _timers_never_reset),
     Mutant("nothing-resent", "the unfinished is said again", _nothing_resent),
     Mutant("retry-never-armed", "t_retry runs while anything is unfinished", _retry_never_armed),
