@@ -26,7 +26,7 @@ RESENT_SECONDS: Final = 0.2  # the least that a kernel waits before it sends a l
 LOST_A_BREAK: Final = 20
 CHUNK_BYTES: Final = 16 << 10
 WAIT_SECONDS: Final = 20.0
-FIRST_PORT: Final = 34_000
+FIRST_PORT: Final = 21_000  # below those that outgoing connections take
 
 
 class ProxyWire:

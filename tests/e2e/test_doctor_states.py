@@ -41,8 +41,8 @@ ANNA, BERT, CARL, DORA, EYE = (f"node-{index}" for index in range(5))  # the las
 LATE_MS, EARLY_MS = -40_000, 40_000
 SAYS_SECONDS = 60.0
 FILE_BLOCKS = 40  # of 512 bytes: what a node may write into one file
-SLOW_KILOBITS = 400
-MISSED_BLOCKS = 200
+SLOW_KILOBITS = 250
+MISSED_BLOCKS = 300
 PATIENT = Parameters(staking=StakingParameters(attendance_min_permille=0))
 STRICT = Parameters(
     consensus=ConsensusParameters(epoch_blocks=20), staking=StakingParameters(absence_epochs=1)

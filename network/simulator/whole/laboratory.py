@@ -72,7 +72,9 @@ class WholeLaboratory:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._faults: Counter[str] = Counter()
-        is_patient = plan.scenario.has_ballots and plan.liar is not None
+        # Whoever is jailed makes the others heavier: a liar, or a site that loses its data, just below a
+        # third of the stake would be above it.
+        is_patient = plan.loses_data or (plan.scenario.has_ballots and plan.liar is not None)
         self._consortium = consortium_of(plan.stakes, plan.epoch_blocks, plan.late, is_patient=is_patient)
         self._loop = VirtualLoop()
         self.judge = Judge(self._consortium.genesis)

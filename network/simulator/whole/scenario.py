@@ -149,6 +149,11 @@ class Plan:
     agenda: Agenda = NOTHING
 
     @property
+    def loses_data(self) -> bool:
+        """Whether a site loses what it has stored, in part or all."""
+        return any(isinstance(incident.what, WrongData) for incident in self.incidents)
+
+    @property
     def followers(self) -> tuple[int, ...]:
         """The sites that begin without stake."""
         return tuple(index for index, stake in enumerate(self.stakes) if not stake)
