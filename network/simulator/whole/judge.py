@@ -158,7 +158,8 @@ class Judge:
             return
         self.heard_from = first
         for key in self.roll.sets[ended]:
-            had_seat = all(key in self.roll.sets[epoch] for epoch in range(first, ended))
+            held = (self.roll.sets.get(epoch) for epoch in range(first, ended))  # a recovery passes over one
+            had_seat = all(key in each for each in held if each is not None)
             if had_seat and key not in self._silent and self._voted.get(key, -1) < first:
                 self.violated("silent", f"{self.roll.nodes[key]} votes in no epoch from {first} to {ended}")
 
