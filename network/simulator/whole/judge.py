@@ -150,15 +150,17 @@ class Judge:
 
     def _judge_attendance(self, ended: int) -> None:
         """Where all is well, who has had a seat for so many epochs, and so long, has voted in one of them."""
-        latest_ms = self.roll.began_ms[ended + 1] - HEARD_MS_MIN
+        if ended not in self.roll.sets:
+            return  # a recovery passed over it
+        latest_ms = self.roll.began_ms[self.roll.epoch] - HEARD_MS_MIN
         first = ended - HEARD_EPOCHS_MIN + 1
-        while first > 0 and self.roll.began_ms[first] > latest_ms:
+        while first > 0 and self.roll.began_ms.get(first, latest_ms + 1) > latest_ms:
             first -= 1
         if self._well_since is None or first < self._well_since:
             return
         self.heard_from = first
         for key in self.roll.sets[ended]:
-            held = (self.roll.sets.get(epoch) for epoch in range(first, ended))  # a recovery passes over one
+            held = (self.roll.sets.get(epoch) for epoch in range(first, ended))
             had_seat = all(key in each for each in held if each is not None)
             if had_seat and key not in self._silent and self._voted.get(key, -1) < first:
                 self.violated("silent", f"{self.roll.nodes[key]} votes in no epoch from {first} to {ended}")
