@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, Final, Protocol, assert_never
 
 from ledger.codec import encode
@@ -54,7 +52,7 @@ from ledger.consensus.events import (
     Verdict,
     WakeAt,
 )
-from ledger.consensus.messages import CertificatesMessage, Message, encode_message
+from ledger.consensus.messages import CertificatesMessage, Message
 from ledger.consensus.signer import Signer
 from ledger.errors import LedgerError
 from ledger.evidence import Evidence as Proof
@@ -68,12 +66,11 @@ from node.consensus_log import ConsensusLog
 from node.diagnosis import Looked, look
 from node.epochs import epoch_in_force, what_ended
 from node.executor import Executor, Superseded
+from node.inbox import Heard, Inbox
 from node.logging import log, logger
 
 LOG: Final = logger("driver")
 
-INPUTS_OF_PEER_MAX: Final = 2_000  # waiting messages of one peer; what comes above is lost, as on a network
-INPUT_BYTES_OF_PEER_MAX: Final = 8 << 20  # of these: what waits while the loop stands still
 TURN_INPUTS_MAX: Final = 256  # inputs that share one sync
 CHECK_SECONDS: Final = 60.0  # a check that takes longer is answered "pending", never "invalid"
 FETCHES_MAX: Final = 256  # blocks whose bodies are looked for; the machine asks again for what is above
@@ -85,15 +82,6 @@ class NodeHalted(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A node said something, or (None) is there again. What number it has is asked when its turn comes."""
-
-    sender: PublicKey
-    message: Message | None
-    size_bytes: int = 0
 
 
 class Outlet(Protocol):
@@ -162,9 +150,7 @@ class Driver:
         self._on_commit = on_commit
         self._on_behind = on_behind
         self._on_step = on_step
-        self._inputs: deque[Input | Heard] = deque()
-        self._of_peer: Counter[PublicKey] = Counter()
-        self._bytes_of_peer: Counter[PublicKey] = Counter()
+        self._inputs = Inbox()
         self._ready = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: asyncio.TaskGroup | None = None
@@ -236,19 +222,13 @@ class Driver:
 
     # --- what comes in ------------------------------------------------------
 
-    def receive(self, sender: PublicKey, message: Message) -> None:
-        """Queue a peer's message; above the peer's share it is lost."""
-        if self._of_peer[sender] >= INPUTS_OF_PEER_MAX:
-            return
-        size_bytes = len(encode_message(message))
-        if self._bytes_of_peer[sender] + size_bytes <= INPUT_BYTES_OF_PEER_MAX:
-            self._of_peer[sender] += 1
-            self._bytes_of_peer[sender] += size_bytes
-            self._queue(Heard(sender, message, size_bytes))
+    def receive(self, sender: PublicKey, message: Message, size_bytes: int) -> None:
+        """Queue a peer's message, which took so many bytes; above the peer's share it is lost."""
+        self._hear(Heard(sender, message, size_bytes))
 
     def connected(self, sender: PublicKey) -> None:
         """A peer is connected (again)."""
-        self._queue(Heard(sender, None))
+        self._hear(Heard(sender, None, 0))
 
     def synced(self, answer: Synced) -> None:
         """Blocks were committed by catching up."""
@@ -270,11 +250,12 @@ class Driver:
 
     def feed(self, item: Input) -> None:
         """Queue an input of our own."""
-        self._queue(item)
-
-    def _queue(self, item: Input | Heard) -> None:
-        self._inputs.append(item)
+        self._inputs.put(item)
         self._ready.set()
+
+    def _hear(self, heard: Heard) -> None:
+        if self._inputs.hear(heard):
+            self._ready.set()
 
     # --- the loop -----------------------------------------------------------
 
@@ -292,7 +273,7 @@ class Driver:
             await self._run(started)
         except* _EpochGivenUp:
             self._is_given_up = False
-        self._inputs = deque(item for item in self._inputs if isinstance(item, Heard))
+        self._inputs.keep_heard()
         self._pending, self._found_nothing = None, False
         self.view, self.leader, self.final_view = 0, -1, 0
         self.transactions_pending()
@@ -303,7 +284,7 @@ class Driver:
         self._outlet.begin_epoch(self._executor.committed.validators)
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            self._inputs.appendleft(started)  # before what peers said meanwhile
+            self._inputs.put_first(started)  # before what peers said meanwhile
             self._ready.set()
             try:
                 while True:
@@ -324,7 +305,7 @@ class Driver:
         assert self._consensus is not None, "made when it began to run"
         effects: list[Effect] = []
         for _ in range(min(len(self._inputs), TURN_INPUTS_MAX)):
-            event = self._named(self._inputs.popleft())
+            event = self._named(self._inputs.take())
             made = self._consensus.step(self._clock.monotonic_ms(), event)
             self._on_step(self._consensus, event, made)
             effects.extend(made)
@@ -338,11 +319,7 @@ class Driver:
         if not isinstance(item, Heard):
             return item
         peer = self._outlet.peer(item.sender)
-        if item.message is None:
-            return Connected(peer)
-        self._of_peer[item.sender] -= 1
-        self._bytes_of_peer[item.sender] -= item.size_bytes
-        return Received(peer, item.message)
+        return Connected(peer) if item.message is None else Received(peer, item.message)
 
     async def _perform(self, effects: list[Effect]) -> None:
         """Perform effects in order; all records of the turn are synced at the first Persist."""
@@ -368,7 +345,7 @@ class Driver:
         assert self._executor.committed.id == ended.base_id, "nothing stands above a last block yet"
         self._outlet.begin_epoch(begun.validators)
         self.epoch, self.view, self.leader, self.final_view = begun.epoch, 0, -1, 0
-        self._inputs.appendleft(begun)
+        self._inputs.put_first(begun)
         self._ready.set()
         log(LOG, logging.INFO, "epoch", epoch=begun.epoch, validators=len(begun.validators))
 

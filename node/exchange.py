@@ -1,7 +1,7 @@
 """The exchange: what this node says to its peers and what it does with what they say.
 
-It sorts messages to consensus, intake and catch-up, answers requests from what is at hand, and
-turns proposals into compact ones. It decides nothing about validity.
+It sorts messages to consensus, intake, catch-up and answers, and turns proposals into compact ones.
+It decides nothing about validity.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from ledger.errors import LedgerError
 from ledger.evidence import Evidence, decode_evidence, encode_evidence
 from ledger.members import Node, nodes_in_force
 from ledger.merkle.log import leaf_hash
-from ledger.types import HASH_BYTES, BlockId, Epoch, Hash, Height, PublicKey, TxId, View
+from ledger.types import BlockId, Epoch, Hash, Height, PublicKey, TxId, View
 from ledger.validators import ValidatorSet
-from ledger.vote import Certificate, VoteKind
+from ledger.vote import Certificate
 from node.allowance import Allowance
+from node.answers import NO_PAGE, Answers
 from node.bodies import ANSWER_SECONDS, ASSEMBLY_SECONDS, SOURCES_MAX, Bodies
 from node.catch_up import ANSWER_SECONDS as PAGE_SECONDS
-from node.catch_up import PAGE_BYTES_MAX, CatchUp, Page
+from node.catch_up import CatchUp, Page
 from node.clock import Clock
 from node.compact import Incoming
 from node.driver import Driver
@@ -38,9 +39,6 @@ from node.p2p.frames import Lane
 from node.p2p.gossip import Gossip
 from node.p2p.messages import (
     ACCUSATIONS_MAX,
-    BATCH_BYTES_MAX,
-    BATCH_TRANSACTIONS_MAX,
-    SETTLED_COUNT_MAX,
     Accusations,
     Blocks,
     BlocksRequest,
@@ -63,12 +61,9 @@ from node.p2p.network import Network, PeerInfo
 from node.recovering import Recovering
 from node.store.stores import Offload
 
-NO_PAGE: Final = bytes(HASH_BYTES)  # what `NotFound` names where it answers a request for blocks
 GOSSIP_TICK_SECONDS: Final = 0.02
 ACCUSATIONS_TOLD_MAX: Final = 256  # to a peer that connects: the newest of what is held
 REPEAT_SECONDS: Final = 5  # what still waits after so long is gossiped again
-
-Request = TransactionsRequest | BodyRequest | BlocksRequest | SettledRequest
 
 
 class Roster:
@@ -122,7 +117,6 @@ class Exchange:
         self._roster = roster
         self._clock = clock
         self._incoming = Incoming(bodies, executor.opened.raw)
-        self._allowance = Allowance(clock)
         self._pages: dict[PublicKey, asyncio.Future[Page | None]] = {}
         self._settled: dict[PublicKey, asyncio.Future[Sequence[bytes]]] = {}
         self.gossip = Gossip()
@@ -140,11 +134,20 @@ class Exchange:
         self._driver: Driver | None = None
         self.catch_up: CatchUp | None = None
         self._recovering: Recovering | None = None
+        self._answers: Answers | None = None
 
     def join(self, network: Network, driver: Driver, catch_up: CatchUp, recovering: Recovering) -> None:
         """Name the parts that were made after this one; called once, before anything runs."""
         self._network, self._driver = network, driver
         self.catch_up, self._recovering = catch_up, recovering
+        blocks, allowance = self._executor.stores.blocks, Allowance(self._clock)
+        self._answers = Answers(blocks, self._bodies, allowance, driver.held_certificates, network.send)
+
+    @property
+    def answers(self) -> Answers:
+        """What answers requests, once joined."""
+        assert self._answers is not None
+        return self._answers
 
     @property
     def recovering(self) -> Recovering:
@@ -214,8 +217,8 @@ class Exchange:
     def tell_recovery(self, peer: Peer, recovery: bytes) -> None:
         """Tell a peer that speaks of an epoch which operators gave up."""
         key = self._roster.key(peer)
-        if key is not None and not self._allowance.is_spent(key):
-            self._answer(key, RecoveryNotice(recovery), Lane.BULK, len(recovery))
+        if key is not None:
+            self.answers.tell(key, RecoveryNotice(recovery), Lane.BULK, len(recovery))
 
     def heard_recovery(self, peer_id: PublicKey, data: bytes) -> None:
         """A peer, or a page of its, says that operators gave the epoch in force up."""
@@ -283,23 +286,6 @@ class Exchange:
         elif not waiting.done():
             waiting.set_result(certificates)
 
-    def _send_settled(self, peer_id: PublicKey, request: SettledRequest) -> None:
-        """What is stored, and nullifications that consensus holds above the last final block."""
-        views = range(request.after + 1, request.until + 1)
-        found = {
-            certificate.view: encode(certificate)
-            for certificate in self.driver.held_certificates()
-            if certificate.kind is VoteKind.NULLIFY
-            and certificate.vote.epoch == request.epoch
-            and certificate.view in views
-        }
-        stored = self._executor.stores.blocks.settled.page(
-            request.epoch, request.after, request.until, SETTLED_COUNT_MAX
-        )
-        found.update((View(view), certificate) for view, certificate in stored)
-        page = tuple(found[view] for view in sorted(found)[:SETTLED_COUNT_MAX])
-        self._answer(peer_id, Settled(page), Lane.BULK, sum(map(len, page)))
-
     def page_sources(self) -> Sequence[PublicKey]:
         """The peers that may be asked for pages."""
         return [peer.peer_id for peer in self.network.peers()]
@@ -310,7 +296,8 @@ class Exchange:
 
     def found_finalization(self, peer: PublicKey, finalization: Certificate) -> None:
         """A page showed a finalization above the aim: consensus shall know it first, and aim anew."""
-        self.driver.receive(peer, consensus.CertificatesMessage((finalization,)))
+        message = consensus.CertificatesMessage((finalization,))
+        self.driver.receive(peer, message, len(encode(finalization)))
 
     def _answer_page(self, peer: PublicKey, page: Page | None) -> None:
         waiting = self._pages.get(peer)
@@ -354,7 +341,8 @@ class Exchange:
     def _take(self, peer_id: PublicKey, message: Message) -> None:  # noqa: PLR0912  # one case a message
         match message:
             case Consensus():
-                self.driver.receive(peer_id, consensus.decode_message(message.payload))
+                payload = message.payload
+                self.driver.receive(peer_id, consensus.decode_message(payload), len(payload))
             case CompactProposal():
                 self._take_proposal(peer_id, message)
             case Transactions():
@@ -362,7 +350,7 @@ class Exchange:
                 self.intake.receive(peer_id, gossiped)
                 self.intake.receive(ASKED_FOR, lacked)
             case TransactionsRequest() | BodyRequest() | BlocksRequest() | SettledRequest():
-                self._answer_request(peer_id, message)
+                self.answers.answer(peer_id, message)
             case Body():
                 self._take_body(peer_id, decode_block(message.block))
             case Blocks():
@@ -408,81 +396,13 @@ class Exchange:
             missing = self._incoming.begin(peer_id, of, inner.header, message.last_certificate, hashes)
             if missing:
                 self.network.send(peer_id, TransactionsRequest(of, missing), Lane.PROPOSAL)
-        self.driver.receive(peer_id, inner)
+        self.driver.receive(peer_id, inner, len(message.payload))
 
     def _take_body(self, peer_id: PublicKey, block: Block) -> None:
         if not self._incoming.is_wanted(block_id(block.header)):
             self.network.report(peer_id, Offence.UNSOLICITED)
         elif not self._incoming.take(block):
             self.network.report(peer_id, Offence.INVALID)
-
-    # --- answers --------------------------------------------------------------
-
-    def _answer_request(self, peer_id: PublicKey, request: Request) -> None:
-        """Answer what a peer lacks; one that has drawn too much is told that nothing is here."""
-        if self._allowance.is_spent(peer_id):
-            self.network.send(peer_id, *_nothing(request))
-            return
-        match request:
-            case TransactionsRequest():
-                self._send_transactions(peer_id, request)
-            case BodyRequest():
-                self._send_body(peer_id, request)
-            case BlocksRequest():
-                self._send_page(peer_id, request)
-            case SettledRequest():
-                self._send_settled(peer_id, request)
-            case _:
-                assert_never(request)
-
-    def _answer(self, peer_id: PublicKey, answer: Message, lane: Lane, size_bytes: int) -> None:
-        """Send an answer at the peer's cost, whether or not its lane has room."""
-        self._allowance.charge(peer_id, size_bytes)
-        self.network.send(peer_id, answer, lane)
-
-    def _send_transactions(self, peer_id: PublicKey, request: TransactionsRequest) -> None:
-        block = self._block(BlockId(request.block_id))
-        if block is None:
-            self._answer(peer_id, *_nothing(request), 0)
-            return
-        if request.places[-1] >= len(block.transactions):
-            raise LedgerError("message.out_of_range", f"the block has {len(block.transactions)} transactions")
-        batch: list[bytes] = []
-        size = 0
-        for place in request.places:
-            raw = block.transactions[place]
-            if len(batch) == BATCH_TRANSACTIONS_MAX or (batch and size + len(raw) > BATCH_BYTES_MAX):
-                self._answer(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL, size)
-                batch, size = [], 0
-            batch.append(raw)
-            size += len(raw)
-        self._answer(peer_id, Transactions(tuple(batch)), Lane.PROPOSAL, size)
-
-    def _send_body(self, peer_id: PublicKey, request: BodyRequest) -> None:
-        block = self._block(BlockId(request.block_id))
-        if block is None:
-            self._answer(peer_id, *_nothing(request), 0)
-        else:
-            body = Body(encode(block))
-            self._answer(peer_id, body, Lane.PROPOSAL, len(body.block))
-
-    def _block(self, of: BlockId) -> Block | None:
-        """A block that is at hand or stored."""
-        block = self._bodies.get(of)
-        if block is not None:
-            return block
-        height = self._executor.stores.blocks.height_of(of)
-        return None if height is None else self._executor.stores.blocks.block(height)
-
-    def _send_page(self, peer_id: PublicKey, request: BlocksRequest) -> None:
-        page = self._executor.stores.blocks.finalized_page(
-            Height(request.from_height), request.count_max, PAGE_BYTES_MAX
-        )
-        if page is None:
-            self._answer(peer_id, *_nothing(request), 0)
-        else:
-            answer = Blocks(request.from_height, page.blocks, page.link, page.finalization)
-            self._answer(peer_id, answer, Lane.BULK, sum(map(len, page.blocks)))
 
     # --- gossip ---------------------------------------------------------------
 
@@ -519,17 +439,6 @@ class Exchange:
 
     def _on_invalid(self, peer: PublicKey, code: str) -> None:
         self.network.report(peer, Offence.INVALID)
-
-
-def _nothing(request: Request) -> tuple[Message, Lane]:
-    """The answer where what is asked for is not here."""
-    match request:
-        case TransactionsRequest() | BodyRequest():
-            return NotFound(request.block_id), Lane.PROPOSAL
-        case BlocksRequest():
-            return NotFound(NO_PAGE), Lane.BULK
-        case SettledRequest():
-            return Settled(()), Lane.BULK
 
 
 def _pages(held: Sequence[Evidence]) -> Iterator[Accusations]:

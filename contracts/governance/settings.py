@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Meta
 
 from ledger.codec import Canonical
-from ledger.consensus.timeouts import EPOCH_BLOCKS_MIN, ConsensusParameters, delay_ms
+from ledger.consensus.timeouts import EPOCH_BLOCKS_MIN, ConsensusParameters, delay_ms, turns_while_idle
 from ledger.errors import LedgerError
 from ledger.genesis import Parameters
 from ledger.types import HEIGHT_MAX, TRANSACTION_BYTES_MAX, Counter
@@ -115,8 +115,8 @@ def _check_growth(parameters: ConsensusParameters) -> None:
 
 
 def _check_heartbeat(parameters: ConsensusParameters) -> None:
-    """An idle chain must not turn with nearly every block: no quarantine would end, no absence be seen."""
-    if parameters.epoch_ms < EPOCH_BLOCKS_MIN * parameters.heartbeat_ms:
+    """An idle chain must not turn with nearly every block."""
+    if turns_while_idle(parameters):
         raise LedgerError(
             "parameters.stalling",
             f"epoch_ms {parameters.epoch_ms} is below {EPOCH_BLOCKS_MIN} times heartbeat_ms "

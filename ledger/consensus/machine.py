@@ -30,7 +30,6 @@ from ledger.consensus.events import (
     Peer,
     Received,
     Report,
-    SignerState,
     Started,
     Synced,
     Tick,
@@ -49,18 +48,19 @@ from ledger.consensus.messages import (
     VotesMessage,
 )
 from ledger.consensus.pacemaker import Pacemaker
+from ledger.consensus.permission import Permission
 from ledger.consensus.place import is_timely, missing_for
 from ledger.consensus.records import HeldCertificate, HeldProposal
-from ledger.consensus.recovery import Whereabouts, replay
+from ledger.consensus.recovery import replay
 from ledger.consensus.repair import Repair
-from ledger.consensus.signer import LISTENING, Signer
+from ledger.consensus.signer import Signer
 from ledger.consensus.state import State
 from ledger.consensus.tally import Tally
 from ledger.consensus.verdicts import SignatureCache
 from ledger.epoch import EpochStart
 from ledger.errors import LedgerError
 from ledger.types import BlockId, ChainId, Epoch, View
-from ledger.vote import Certificate, Proposal, SignedVote, Vote, VoteKind, verify_vote
+from ledger.vote import Certificate, SignedVote, VoteKind, verify_vote
 
 
 class Consensus:
@@ -101,7 +101,7 @@ class Consensus:
         self._intake = Intake(state, self._repair, self._attendance)
         self._leading = Leading(state, self._bodies, self._repair, self._attendance)
         self._watch = LeaderWatch() if watch is None else watch
-        self._whereabouts = Whereabouts(state)
+        self._permission = Permission(state)
         self._commits = Commits(state)
         self._is_settled = False
         self._is_started = False
@@ -370,7 +370,7 @@ class Consensus:
         """Keep a verified certificate, durable before any vote or move that rests on it."""
         state, view = self._state, certificate.view
         signers = [index for index, _ in certificate.signatures]
-        if state.me in signers and self._is_foreign(certificate.vote):
+        if state.me in signers and self._permission.is_foreign(certificate.vote):
             return
         if certificate.kind is VoteKind.FINALIZE and view == state.certificates.final_view:
             self._suspect_signers(certificate)
@@ -381,7 +381,7 @@ class Consensus:
         self._suspect_signers(certificate)
         state.certificates.add(certificate)
         if state.me not in signers:
-            self._whereabouts.certified(certificate)
+            self._permission.certified(certificate)
         self._out.persist(HeldCertificate(certificate))
         if certificate.block_id is not None:
             self._bodies.certified(certificate)
@@ -389,7 +389,7 @@ class Consensus:
             state.round(view).is_conflicted = True
         if certificate.kind is VoteKind.FINALIZE:
             self._finalized(certificate)
-        self._allow_signing()
+        self._permission.review()
         self._is_settled = False
 
     # --- q of finalize(v, h) -----------------------------------------------------------------------
@@ -397,24 +397,17 @@ class Consensus:
     def _finalized(self, finalization: Certificate) -> None:
         """A view is final."""
         state, view = self._state, finalization.view
-        self._raise_floor(view)
+        self._permission.raise_floor(view)
         state.tally.prune(view)
         self._intake.prune(view)
         self._attendance.finalized()
         self._repair.finalized(view)
 
-    def _raise_floor(self, final_view: View) -> None:
-        """The signer's floor rises as soon as a view is known to be final: synced before any commit (S7)."""
-        signer = self._state.signer
-        floor = None if signer is None else signer.raise_floor(self._state.epoch, final_view)
-        if floor is not None:
-            self._out.persist(floor)
-
     def _commit(self) -> None:
         """Commit the unfinalized ancestors oldest first, then the block, once a hash; prune below."""
         if self._commits.advance():
             self._is_settled = False
-            self._allow_signing()
+            self._permission.review()
 
     # --- what is verified comes in -------------------------------------------------------------------
 
@@ -423,7 +416,7 @@ class Consensus:
         match message:
             case VotesMessage(votes=votes):
                 for signed in self._intake.votes(peer, votes):
-                    if signed.validator != state.me or not self._is_foreign(signed.vote):
+                    if signed.validator != state.me or not self._permission.is_foreign(signed.vote):
                         self._count(signed)
             case CertificatesMessage(certificates=certificates):
                 for certificate in self._intake.certificates(peer, certificates):
@@ -442,7 +435,7 @@ class Consensus:
         signed = message.signed
         if not self._intake.is_proposal_sound(peer, message):
             return
-        if signed.validator == self._state.me and self._is_foreign(signed.proposal):
+        if signed.validator == self._state.me and self._permission.is_foreign(signed.proposal):
             return
         parent = () if message.parent_certificate is None else (message.parent_certificate,)
         for certificate in self._intake.certificates(peer, (*parent, *message.gap)):
@@ -453,40 +446,8 @@ class Consensus:
     def _receive_status(self, peer: Peer, status: StatusMessage) -> None:
         if not self._intake.is_our_epoch(peer, Epoch(status.epoch)):
             return
-        self._whereabouts.report(peer, status)
-        self._allow_signing()
+        self._permission.report(peer, status)
         self._repair.answer_status(peer, status)
-
-    # --- whether this node may sign ------------------------------------------------------------------
-
-    def _allow_signing(self) -> None:
-        """End listening or quarantine, where what the others said allows it (Q4, Q7)."""
-        state, signer = self._state, self._state.signer
-        if signer is None or signer.may_sign or signer.is_given_up:
-            return
-        if signer.is_listening and self._whereabouts.is_heard():
-            signer.heard()
-            self._out.emit(SignerState(True, ""))
-        elif signer.is_quarantined and self._whereabouts.is_quarantine_over():
-            self._out.persist(signer.release(state.epoch, state.certificates.final_view))
-            self._out.emit(SignerState(True, ""))
-
-    def _is_foreign(self, seen: Vote | Proposal) -> bool:
-        """Whether somebody else made this verified signature of this node's key (Q8, Q9): then it stops."""
-        signer = self._state.signer
-        assert signer is not None, "an index is a key's"
-        view = View(seen.view)
-        if not signer.is_foreign(seen, self._whereabouts.is_above_own(view)):
-            return False
-        if not signer.is_quarantined and not signer.has_signed:
-            signer.distrust()
-            self._out.emit(SignerState(False, signer.quarantine_reason))
-            return False  # its own, of a time that the record has lost
-        self._out.persist(signer.give_up())
-        self._out.emit(SignerState(False, signer.quarantine_reason))
-        problem = f"another process signs with this validator's key, in epoch {seen.epoch}, view {view}"
-        self._out.emit(Halt("signer.second_holder", problem))
-        return True
 
     # --- start, sync, time -------------------------------------------------------------------------------
 
@@ -504,28 +465,16 @@ class Consensus:
         state.blocks.commit(facts_of(started.head), state.certificates.final_view if is_own else View(0))
         if state.signer is not None:
             state.signer.begin_epoch(state.epoch, state.validators, state.verdicts.is_valid)
-            self._restore(state.signer, started)
+        self._permission.restore(started)
         replay(state, self._bodies, started.records)
         if state.certificates.final_view > 0:  # a torn log may end between a finalization and its floor
-            self._raise_floor(state.certificates.final_view)
+            self._permission.raise_floor(state.certificates.final_view)
         self._enter(View(state.certificates.final_view + 1), state.certificates.final)
-
-    def _restore(self, signer: Signer, started: Started) -> None:
-        """Read the signer's record back, once in the life of this process."""
-        if signer.is_restored:
-            self._allow_signing()  # it may have been read back before this epoch began
-            return
-        final = started.finalization
-        store = (Epoch(0), View(0)) if final is None else (Epoch(final.vote.epoch), final.view)
-        signer.restore(started.records, store)
-        self._allow_signing()  # where this node's stake is a quorum, there is nobody to hear
-        reason = signer.quarantine_reason or (LISTENING if signer.is_listening else "")
-        self._out.emit(SignerState(not reason, reason))
 
     def _synced(self, head: Header, finalization: Certificate) -> None:
         """The driver committed up to `head` by certificates; go on from there."""
         self._commits.synced(facts_of(head), finalization.view)
-        self._allow_signing()
+        self._permission.review()
         self._is_settled = False
 
     def _repair_what_is_due(self) -> None:

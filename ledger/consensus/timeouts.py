@@ -15,9 +15,8 @@ from ledger.errors import LedgerError
 Milliseconds = Annotated[int, Meta(ge=1, le=86_400_000)]
 SmallCount = Annotated[int, Meta(ge=1, le=1_000_000)]
 
-EPOCH_BLOCKS_MIN: Final = (
-    10  # a quarantine takes about five blocks of one epoch: in shorter ones it never ends
-)
+EPOCH_BLOCKS_MIN: Final = 10
+"""A quarantine takes about five blocks of one epoch: in shorter ones it never ends."""
 
 
 class ConsensusParameters(Canonical):
@@ -49,6 +48,11 @@ def check_parameters(parameters: ConsensusParameters) -> None:
         raise LedgerError("parameters.consensus", "delay_max_ms is below delay_first_ms")
 
 
+def turns_while_idle(parameters: ConsensusParameters) -> bool:
+    """Whether an idle chain turns with nearly every block: no quarantine ends then, no absence is seen."""
+    return parameters.epoch_ms < EPOCH_BLOCKS_MIN * parameters.heartbeat_ms
+
+
 def check_epochs(parameters: ConsensusParameters) -> None:
     """Refuse epochs in which a validator that lost its record could not come back, on an idle chain either.
 
@@ -60,7 +64,7 @@ def check_epochs(parameters: ConsensusParameters) -> None:
             "parameters.epochs",
             f"epoch_blocks {parameters.epoch_blocks}, expected {EPOCH_BLOCKS_MIN} or more",
         )
-    if parameters.epoch_ms < EPOCH_BLOCKS_MIN * parameters.heartbeat_ms:
+    if turns_while_idle(parameters):
         raise LedgerError(
             "parameters.epochs",
             f"epoch_ms {parameters.epoch_ms} is below {EPOCH_BLOCKS_MIN} times heartbeat_ms "

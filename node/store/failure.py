@@ -126,9 +126,8 @@ def _failed(path: Path | str, doing: str, problem: Exception) -> StoreFailed:
     name = errno.errorcode.get(number, "errno unknown") if number else "errno unknown"
     next_step = _NEXT_STEPS.get(number or 0, _NEXT_STEP_OTHERWISE)
     words = _words(problem)
-    if words.startswith(
-        _DAMAGED
-    ):  # LevelDB merges old files beside the writes, and tells the next write of it
+    # LevelDB merges old files beside the writes, and tells the next write what it found.
+    if words.startswith(_DAMAGED):
         return StoreFailed(path, f"{doing}: a file is damaged ({words}); {_NEXT_STEP_DAMAGED}")
     return StoreFailed(path, f"{doing}: {name} ({words}); {next_step}")
 

@@ -81,8 +81,9 @@ from ledger.vote import (
 )
 from node.bodies import Bodies
 from node.consensus_log import RECORD, ConsensusLog
-from node.driver import INPUT_BYTES_OF_PEER_MAX, INPUTS_OF_PEER_MAX, TURN_INPUTS_MAX, Driver, NodeHalted
+from node.driver import TURN_INPUTS_MAX, Driver, NodeHalted
 from node.epochs import epoch_in_force
+from node.inbox import INPUT_BYTES_OF_PEER_MAX, INPUTS_OF_PEER_MAX
 from node.store.failure import StoreFailed
 from node.store.journal import Journal
 from node.store.journal import Record as Entry
@@ -100,6 +101,11 @@ Answer = Callable[[Input], Sequence[Effect]]
 def status(view: int = 1) -> StatusMessage:
     """Some message, told apart from others by its view."""
     return StatusMessage(0, view, 0, 0)
+
+
+def tell(site: Site, sender: PublicKey, message: Message) -> None:
+    """A peer's message comes, of the size that it has on the wire."""
+    site.driver.receive(sender, message, len(encode_message(message)))
 
 
 class Script(Epochs):
@@ -400,7 +406,7 @@ async def test_the_start_comes_before_what_peers_said_meanwhile() -> None:
     """The network is up while lost blocks are fetched, and still the machine's first input is the start."""
     site = Site()
     site.driver.connected(KEYS[ANNA])
-    site.driver.receive(KEYS[ANNA], status())
+    tell(site, KEYS[ANNA], status())
     async with site.running():
         assert isinstance(site.script.inputs[0], Started)
         assert site.heard == [Connected(ANNA), Received(ANNA, status())]
@@ -410,8 +416,8 @@ async def test_a_flood_of_one_peer_is_bounded_and_displaces_nobody() -> None:
     """Above its share a peer's own messages are lost, and never another's."""
     site = Site()
     for number in range(INPUTS_OF_PEER_MAX + 500):
-        site.driver.receive(KEYS[ANNA], status(number))
-    site.driver.receive(KEYS[BERT], status(1))
+        tell(site, KEYS[ANNA], status(number))
+    tell(site, KEYS[BERT], status(1))
     async with site.running():
         await turns(50)
         heard = [each for each in site.heard if isinstance(each, Received)]
@@ -419,7 +425,7 @@ async def test_a_flood_of_one_peer_is_bounded_and_displaces_nobody() -> None:
             status(number) for number in range(INPUTS_OF_PEER_MAX)
         ]
         assert [each.message for each in heard if each.peer == BERT] == [status(1)]
-        site.driver.receive(KEYS[ANNA], status(7))  # what was taken in makes room
+        tell(site, KEYS[ANNA], status(7))  # what was taken in makes room
         await turns()
         assert site.heard[-1] == Received(ANNA, status(7))
 
@@ -437,15 +443,15 @@ async def test_large_messages_of_one_peer_fill_no_memory_while_the_loop_stands_s
     async with site.running():
         site.driver.pause()
         for _ in range(INPUTS_OF_PEER_MAX):
-            site.driver.receive(KEYS[ANNA], large)
-        site.driver.receive(KEYS[BERT], large)
+            tell(site, KEYS[ANNA], large)
+        tell(site, KEYS[BERT], large)
         await turns()
         assert site.driver.waiting <= 1 + INPUT_BYTES_OF_PEER_MAX // size
         site.driver.resume()
         await turns(200)
         assert site.heard.count(Received(BERT, large)) == 1
         assert site.heard.count(Received(ANNA, large)) == INPUT_BYTES_OF_PEER_MAX // size
-        site.driver.receive(KEYS[ANNA], large)  # what was taken in makes room
+        tell(site, KEYS[ANNA], large)  # what was taken in makes room
         await turns()
         assert site.heard[-1] == Received(ANNA, large)
 
@@ -459,7 +465,7 @@ async def test_a_paused_driver_does_nothing_and_then_all_of_it() -> None:
         record = site.vote(1)
         site.tell(persist(record), Broadcast(VotesMessage((record.signed,))))
         site.tell(Send(ANNA, status(1)), WakeAt(0))
-        site.driver.receive(KEYS[BERT], status(2))
+        tell(site, KEYS[BERT], status(2))
         await turns()
         assert site.done == []
         assert site.heard == []
@@ -623,10 +629,9 @@ async def test_the_machine_asks_again_for_a_fetch_that_found_no_place(
     monkeypatch.setattr(driver_module, "FETCHES_MAX", 0)
     async with site.running():
         timers = timers_by_hand(monkeypatch)
-        site.driver.receive(KEYS[LEADER], site.held(made).message)
-        site.driver.receive(
-            KEYS[LEADER], CertificatesMessage((leader.certificate(made.tip.id, 1, VoteKind.FINALIZE),))
-        )
+        tell(site, KEYS[LEADER], site.held(made).message)
+        finalization = leader.certificate(made.tip.id, 1, VoteKind.FINALIZE)
+        tell(site, KEYS[LEADER], CertificatesMessage((finalization,)))
         await turns()
         assert site.asked == []
         assert site.room.height == 0
@@ -931,7 +936,7 @@ async def test_an_epoch_that_is_given_up_ends_with_all_that_was_begun_in_it() ->
         await site.does(Entered(Epoch(0), View(7), 0), Fetch(BlockId(b"x" * 32), (ANNA,)))
         assert site.driver.view == 7
         site.driver.give_up()
-        site.driver.receive(KEYS[ANNA], status(3))
+        tell(site, KEYS[ANNA], status(3))
         site.driver.feed(Fetched(site.room.executor.committed.header))
         await running
     assert (site.driver.view, site.driver.leader, site.driver.final_view) == (0, -1, 0)

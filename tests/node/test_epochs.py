@@ -17,7 +17,7 @@ from node.epochs import epoch_in_force, what_ended
 from node.exchange import Roster
 from tests.contracts.chain import key_of
 from tests.node.room import VOTER, Room, SteadyNotes
-from tests.node.test_driver import ANNA, BERT, GENERATION, KEYS, Site, machine_of, status, turns
+from tests.node.test_driver import ANNA, BERT, GENERATION, KEYS, Site, machine_of, status, tell, turns
 
 EPOCH_BLOCKS = 3
 
@@ -123,7 +123,7 @@ async def test_the_driver_begins_the_epoch_that_the_last_block_decided() -> None
         finalization = site.room.certificate(tip.id, site.room.view_at(tip.header.height))
         before = len(site.sets)
         site.tell(EpochEnded(Epoch(0), tip.id, finalization))
-        site.driver.receive(KEYS[ANNA], status(7))
+        tell(site, KEYS[ANNA], status(7))
         await turns()
         begun, heard = site.heard[-2:]
         assert begun == EpochBegun(

@@ -228,6 +228,10 @@ class Wire:
     def connected(self, peer: PublicKey) -> None:
         """The driver hears of a peer."""
 
+    def held_certificates(self) -> tuple[()]:
+        """The driver holds none."""
+        return ()
+
 
 class Ends:
     """An exchange over a real executor, between this wire and nobody."""

@@ -29,10 +29,11 @@ from ledger.types import HASH_BYTES, Epoch, Height, PublicKey, TimeMs, View
 from ledger.validators import Validator, ValidatorSet
 from ledger.vote import Certificate, Proposal, SignedProposal, sign_proposal
 from node.allowance import ANSWER_BYTES_MIN, DRAW_BYTES_BURST
+from node.answers import NO_PAGE
 from node.bodies import BODIES_MAX, Bodies
 from node.catch_up import CatchUp
 from node.driver import Driver
-from node.exchange import NO_PAGE, Exchange, Roster
+from node.exchange import Exchange, Roster
 from node.p2p.conduct import Offence
 from node.p2p.frames import Lane
 from node.p2p.messages import (
@@ -94,15 +95,17 @@ class Machine:
 
     def __init__(self) -> None:
         self.heard: list[tuple[PublicKey, consensus.Message]] = []
+        self.held: list[Certificate] = []
         self.doubles = 0
 
     def doubled(self) -> None:
         self.doubles += 1
 
     def held_certificates(self) -> tuple[Certificate, ...]:
-        return ()
+        return tuple(self.held)
 
-    def receive(self, peer: PublicKey, message: consensus.Message) -> None:
+    def receive(self, peer: PublicKey, message: consensus.Message, size_bytes: int) -> None:
+        assert size_bytes > 0
         self.heard.append((peer, message))
 
 

@@ -254,9 +254,8 @@ async def test_an_empty_chain_has_no_holes() -> None:
 # --- on the wire -------------------------------------------------------------------------
 
 
-def joined(own: PublicKey, held: Sequence[Certificate] = ()) -> tuple[Member, Exchange]:
+def joined(own: PublicKey) -> tuple[Member, Exchange]:
     member = Member(own)
-    member.machine.held_certificates = lambda: held  # type: ignore[attr-defined]
     return member, member.exchange
 
 
@@ -265,7 +264,7 @@ async def test_a_question_is_answered_from_store_and_consensus() -> None:
     member, exchange = joined(LEADER)
     await grow_in(member.room, (1, 3))
     above = [settle(member.room, 5), settle(member.room, 7), settle(member.room, 6, N, BlockId(bytes(32)))]
-    member.machine.held_certificates = lambda: above  # type: ignore[attr-defined]
+    member.machine.held = above
     exchange.on_message(FOLLOWER, SettledRequest(0, 1, 6))
     exchange.on_message(FOLLOWER, SettledRequest(1, 0, 9))
     exchange.on_message(FOLLOWER, SettledRequest(0, 9, 3))
