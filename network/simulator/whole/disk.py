@@ -88,6 +88,11 @@ class Contents:
         """From now on a power cut loses what is written, though its sync is answered."""
         self.unsynced = Unsynced(len(self.files.durable(LOG)))
 
+    @property
+    def unsynced_blocks(self) -> int:
+        """Batches of blocks that a power cut would lose though their sync was answered."""
+        return 0 if self.unsynced is None else len(self.unsynced.replaced["blocks"])
+
     def lose_unsynced(self, random: Random) -> bool:
         """The power is cut: of each store some of what was written last is gone. Whether anything is."""
         lie, self.unsynced = self.unsynced, None
@@ -101,7 +106,7 @@ class Contents:
         spared = random.choice((None, "blocks", "state", "state"))  # state above its blocks is what D9 is for
         for table in (self.blocks, self.state):
             replaced = lie.replaced[table.kind]
-            count = 0 if table.kind == spared else random.randint(0, len(replaced))
+            count = 0 if table.kind == spared else random.randint(min(1, len(replaced)), len(replaced))
             table.undo(replaced, count)
             lost += count
         self.has_lost_synced = lost > 0

@@ -35,6 +35,8 @@ from node.store.journal import Journal
 RESTART_MS: Final = (100, 2_000)  # how long a supervisor takes
 PATIENCE_MS: Final = 1_500  # a doomed process that passes its fail-point too seldom is killed where it stands
 USUAL_SYNC_MS: Final = 2
+LIED_BLOCKS_MAX: Final = 4
+LOOKS_MS: Final = 20  # how often somebody looks whether it is time
 
 
 class Havoc:
@@ -68,12 +70,13 @@ class Havoc:
         if self._loop.now_ms < self._down_until_ms[site.index]:
             self.bring_back(site)
             return
+        read_before = self._damaged_reads(site)
         if not site.start():
             return
         if site.index in self._expecting_damage:
             del self._expecting_damage[site.index]
             self._judge.violated("damage", f"{site.member.name} started from a damaged log")
-        if self._is_damaged(site):
+        if self._damaged_reads(site) > read_before:
             self._judge.violated("damage", f"{site.member.name} started with what it had read damaged")
 
     def refused(self, site: SimulatedSite, problem: Exception) -> None:
@@ -85,14 +88,15 @@ class Havoc:
             self._faults[DataLoss.DAMAGED.value] += 1
             Journal.create(site.contents.files, LOG, (), site.random.randbytes(16))
             self.bring_back(site)
-        elif isinstance(problem, StoreCorrupted) and self._is_damaged(site):
+        elif isinstance(problem, StoreCorrupted) and self._damaged_reads(site):
             self._repair(site, problem)
         else:
             self._judge.violated("start", f"{site.member.name}: {type(problem).__name__}: {problem}")
 
-    def _is_damaged(self, site: SimulatedSite) -> bool:
+    def _damaged_reads(self, site: SimulatedSite) -> int:
+        """How often the site's processes have read what is damaged in its databases."""
         damage = site.contents.damage
-        return damage is not None and damage.reads > 0
+        return 0 if damage is None else damage.reads
 
     def _repair(self, site: SimulatedSite, problem: StoreCorrupted) -> None:
         """What `ledger-node repair` does about a database; of one damaged block it saves none here."""
@@ -205,10 +209,14 @@ class Havoc:
         self._faults[wrong.loss.value] += 1
 
     async def _lie(self, site: SimulatedSite, until_ms: int) -> None:
-        """The power fails while the disk lies: half of the time for which it would."""
+        """The power fails while the disk lies, once it has lied about some blocks: else nothing is lost."""
         site.contents.stop_syncing()
         self._judge.excuse(site)
-        await self._until((self._loop.now_ms + until_ms) // 2)
+        blocks = self._random.randint(1, LIED_BLOCKS_MAX)
+        for at_ms in range(self._loop.now_ms, until_ms, LOOKS_MS):
+            if site.contents.unsynced_blocks >= blocks:
+                break
+            await self._until(at_ms + LOOKS_MS)
         self._down_until_ms[site.index] = max(self._down_until_ms[site.index], until_ms)
         site.die(Death.POWER_CUT, Death.POWER_CUT.value)
         site.contents.unsynced = None

@@ -129,7 +129,7 @@ class Incident:
 
 # What a home is, and what its disk does to it.
 HOMES: Final = (DataLoss.OLDER, DataLoss.FOREIGN, DataLoss.GONE, DataLoss.DAMAGED)
-AGEING: Final = (DataLoss.BLOCKS, DataLoss.STATE, DataLoss.UNSYNCED)
+AGEING: Final = (DataLoss.BLOCKS, DataLoss.STATE, DataLoss.UNSYNCED, DataLoss.UNSYNCED)  # chance draws one
 
 
 def draw_incidents(

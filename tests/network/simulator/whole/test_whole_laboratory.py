@@ -25,7 +25,7 @@ from node.justify import Justifier
 from node.store.failure import StoreFailed
 from node.store.journal import Journal
 
-UNSYNCED_SEED = 34  # the power fails while the disk of one node lies
+AGEING_SEEDS = range(1, 11)  # in some of them a bit turns over, in others a disk lies until the power fails
 
 
 def rules(violations: tuple[str, ...]) -> list[str]:
@@ -117,7 +117,9 @@ def test_a_page_that_is_not_what_became_final_is_found(monkeypatch: pytest.Monke
 def test_what_a_lying_sync_loses_is_missed_by_the_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody tells the judge that the disk has lied: blocks and votes that were durable are gone."""
     monkeypatch.setattr(laboratory.WholeLaboratory, "lost_synced", lambda self, site: None)
-    assert rules(run_whole(UNSYNCED_SEED, 4, "whole-ageing").violations) == ["durable"]
+    red = [rules(run_whole(seed, 4, "whole-ageing").violations) for seed in AGEING_SEEDS]
+    assert ["durable"] in red
+    assert all(found in ([], ["durable"]) for found in red)
 
 
 def test_a_node_that_goes_on_with_damage_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +133,9 @@ def test_a_node_that_goes_on_with_damage_is_found(monkeypatch: pytest.MonkeyPatc
         return value
 
     monkeypatch.setattr(AgeingDatabase, "_as_read", as_read)
-    assert set(rules(run_whole(11, 4, "whole-ageing").violations)) == {"damage"}
+    red = [set(rules(run_whole(seed, 4, "whole-ageing").violations)) for seed in AGEING_SEEDS]
+    assert {"damage"} in red
+    assert all(found <= {"damage"} for found in red)
 
 
 def test_a_failing_disk_fails_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
