@@ -49,6 +49,7 @@ JUSTIFY_SECONDS: Final = 120.0  # one peer is asked every five seconds, and one 
 DECIDE_SECONDS: Final = 60.0  # for some ballots, one after the other
 LEVEL_SECONDS: Final = 60.0
 TURNS_SECONDS: Final = 60.0  # for some epochs of a few blocks
+FAR_PATIENCE: Final = 2  # so many times as long, where each epoch begins with views too short for one hop
 QUIET_SECONDS: Final = 6.0  # more than one beacon, far less than a heartbeat
 QUIET_BLOCKS_MAX: Final = 2
 # Where a finalization takes longer than the first delay, leaders help each block with an empty one above it.
@@ -172,29 +173,30 @@ class WholeLaboratory:
         agenda, liar = self._plan.agenda, self._plan.liar
         if not agenda.amid_faults:
             return
-        if not await self._pass(DECIDE_SECONDS, self._decisions.done):
+        patience = FAR_PATIENCE if self._plan.distance == "far" else 1
+        if not await self._pass(patience * DECIDE_SECONDS, self._decisions.done):
             self.judge.violated("progress", f"the organisations don't come to decide: {self._standing()}")
             return
         # Who comes from genesis passes an epoch a second: epochs of three blocks must not be made as fast.
         self._clients.is_resting = True
-        if not await self._pass(LEVEL_SECONDS, self._is_level):
+        if not await self._pass(patience * LEVEL_SECONDS, self._is_level):
             self.judge.violated("progress", f"not all come along: {self._standing()}")
         self._clients.is_resting = False
         self.judge.well([] if liar is None else [self._sites[liar].member.validator.public])
         later = self._loop.create_task(self._assembly.decide(agenda.afterwards))
-        if not await self._pass(DECIDE_SECONDS, later.done):
+        if not await self._pass(patience * DECIDE_SECONDS, later.done):
             self.judge.violated("progress", f"the organisations don't come to decide: {self._standing()}")
         if agenda.afterwards:
-            await self._turn()
+            await self._turn(patience * TURNS_SECONDS)
 
     def _is_level(self) -> bool:
         """Whether every site takes part and has all blocks."""
         return all(_takes_part(site) and site.height == self._highest for site in self._honest)
 
-    async def _turn(self) -> None:
+    async def _turn(self, seconds: float) -> None:
         """Some epochs more, until everybody who has a seat after the last decision has been heard."""
         goal = self.judge.roll.epoch + 1
-        if not await self._pass(TURNS_SECONDS, lambda: self.judge.heard_from >= goal):
+        if not await self._pass(seconds, lambda: self.judge.heard_from >= goal):
             self.judge.violated("progress", f"epochs above {goal} do not come: {self._standing()}")
 
     async def _justify(self) -> None:
