@@ -16,6 +16,7 @@ from contracts.epcis.canonical_json import Json, JsonObject, canonical, parse
 from contracts.epcis.captured import EVENT_BYTES_MAX, CapturedEvent, own_prefixes, parse_body
 from contracts.epcis.envelope import ENVELOPES, Form
 from contracts.epcis.instant import write_time
+from contracts.epcis.pre_hash import ignored_fields
 from contracts.epcis.prefixes import (
     GS1_CONTEXT,
     Prefixes,
@@ -44,6 +45,7 @@ class Document(NamedTuple):
         master_data: canonical JSON of `epcisHeader/epcisMasterData`, unchecked; None where there is none.
         events: in document order.
         pointers: where each event stood.
+        ignored: extensions that the document wants left out of event hashes (`pre_hash.ignored_fields`).
     """
 
     form: Form
@@ -51,6 +53,7 @@ class Document(NamedTuple):
     master_data: bytes | None
     events: tuple[CapturedEvent, ...]
     pointers: tuple[str, ...]
+    ignored: tuple[str, ...] = ()
 
 
 class StoredEvent(NamedTuple):
@@ -185,7 +188,11 @@ def _split_envelope(
     pointer = "/" + "/".join(path)
     document = _cut(form, bound, unknown, events, pointer, checks_events, problems)
     master_data = _member(value, ("epcisHeader", "epcisMasterData"))
-    return document._replace(master_data=None if master_data is None else canonical(master_data))
+    holders = [_member(value, path[:depth]) for depth in range(len(path))]
+    return document._replace(
+        master_data=None if master_data is None else canonical(master_data),
+        ignored=tuple(name for holder in holders for name in ignored_fields(holder, bound)),
+    )
 
 
 def _cut(
