@@ -14,7 +14,7 @@ from typing import Any, Final
 from cli.failure import Failure
 from cli.sending import Outcome, Sender
 from contracts.epcis.captured import CapturedEvent
-from contracts.epcis.document import DOCUMENT_BYTES_MAX, check_document
+from contracts.epcis.document import DOCUMENT_BYTES_MAX, Document, check_document
 from contracts.epcis.problems import EpcisError, Problem
 from contracts.provenance.capture import CONTRACT, EVENTS_MAX, CaptureArguments, CaptureResult, EventResult
 from contracts.provenance.events import recording_id
@@ -94,22 +94,37 @@ class EventFate:
         return place | {name: value for name, value in found.items() if value not in ("", None, [])}
 
 
+def read_document(data: bytes) -> Document:
+    """A sound document; `data` as for `read_events`.
+
+    Raises:
+        LedgerError: `json.*`, `epcis.xml`.
+        EpcisError: every problem of it.
+    """
+    assert len(data) <= DOCUMENT_BYTES_MAX + 1
+    if len(data) > DOCUMENT_BYTES_MAX:
+        raise LedgerError("json.too_large", f"more than {DOCUMENT_BYTES_MAX >> 20} MiB")
+    if data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise LedgerError("epcis.xml", "an XML document: EPCIS 2.0 is read in JSON and JSON-LD")
+    return check_document(data)
+
+
+def problems_of(name: str, refused: LedgerError) -> list[EventFate]:
+    """What is wrong with a document, one fate a problem."""
+    first = Problem(refused.code, refused.message, refused.pointer)
+    found = refused.problems if isinstance(refused, EpcisError) else (first,)
+    return [_refused(name, problem) for problem in found]
+
+
 def read_events(name: str, data: bytes) -> tuple[list[FoundEvent], list[EventFate]]:
     """The events of a document, or every problem that it has (then no event).
 
     `data` may be one byte longer than a document may be: that is how too large a one shows.
     """
-    assert len(data) <= DOCUMENT_BYTES_MAX + 1
     try:
-        if len(data) > DOCUMENT_BYTES_MAX:
-            raise LedgerError("json.too_large", f"more than {DOCUMENT_BYTES_MAX >> 20} MiB")
-        if data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-            raise LedgerError("epcis.xml", "an XML document: EPCIS 2.0 is read in JSON and JSON-LD")
-        document = check_document(data)
-    except EpcisError as refused:
-        return [], [_refused(name, problem) for problem in refused.problems]
+        document = read_document(data)
     except LedgerError as refused:
-        return [], [_refused(name, Problem(refused.code, refused.message, refused.pointer))]
+        return [], problems_of(name, refused)
     pairs = zip(document.events, document.pointers, strict=True)
     return [FoundEvent(Origin(name, pointer), captured) for captured, pointer in pairs], []
 

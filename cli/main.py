@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "testnet": Lazy("cli.commands.testnet:testnet", "Run a local network of real node processes."),
     "capture": Lazy("cli.commands.capture:capture", "Record the events of EPCIS documents."),
     "record": Lazy("cli.commands.record:record", "Record one event: commission, pack, ship, receive ..."),
+    "event": Lazy("cli.commands.event:event", "What can be said of events in files, asking nobody."),
     "item": Lazy("cli.commands.item:item", "What is known of an item, its history, and where it came from."),
     "tx": Lazy("cli.commands.tx:tx", "Transactions and what became of them."),
     "outbox": Lazy("cli.commands.outbox:outbox", "Transactions that were signed and are not final yet."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "-"
 
 
+def files_argument(command: Any) -> Any:
+    """The argument FILES... of commands that read documents."""
+    kind = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+    return click.argument("files", nargs=-1, required=True, type=kind)(command)
+
+
 @click.command(cls=Command)
-@click.argument(
-    "files",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-)
+@files_argument
 @with_session
 def capture(session: Session, files: tuple[Path, ...]) -> None:
     """Record the events of EPCIS 2.0 documents (JSON or JSON-LD); "-" reads one from standard input.
@@ -41,7 +42,7 @@ def capture(session: Session, files: tuple[Path, ...]) -> None:
     events: list[FoundEvent] = []
     problems: list[EventFate] = []
     for file in files:
-        found, wrong = read_events(_name(file), _read(file))
+        found, wrong = read_events(file_name(file), read_file(file))
         events += found
         problems += wrong
     if problems:
@@ -97,8 +98,8 @@ def tell(output: Output, fates: Sequence[EventFate]) -> None:
         raise Finished(ExitCode.REJECTED)
 
 
-def refuse(output: Output, problems: Sequence[EventFate]) -> NoReturn:
-    """Say what is wrong with documents that are not sent, and what to try.
+def refuse(output: Output, problems: Sequence[EventFate], outcome: str = "nothing was sent") -> NoReturn:
+    """Say what is wrong with documents of which nothing came, and what to try.
 
     Raises:
         Finished: always.
@@ -108,7 +109,7 @@ def refuse(output: Output, problems: Sequence[EventFate]) -> NoReturn:
 
     show(output, problems)
     by_file = Counter(problem.origin.document for problem in problems)
-    words = f"nothing was sent: {counted(len(problems), 'problem')}"
+    words = f"{outcome}: {counted(len(problems), 'problem')}"
     if len(by_file) > 1:
         words += f" in {len(by_file)} files"
     if max(by_file.values()) >= PROBLEMS_MAX:
@@ -144,17 +145,23 @@ def _line(output: Output, fate: EventFate) -> str:
     return words
 
 
-def _name(file: Path) -> str:
+def file_name(file: Path) -> str:
+    """What a file is called in answers."""
     return "<stdin>" if str(file) == STANDARD_INPUT else str(file)
 
 
-def _read(file: Path) -> bytes:
+def read_file(file: Path) -> bytes:
+    """What is in a file or comes on standard input: at most a byte more than a document may have.
+
+    Raises:
+        Failure: `usage.unreadable`.
+    """
     from contracts.epcis.document import DOCUMENT_BYTES_MAX
 
     try:
         with click.open_file(str(file), "rb") as stream:
             data: bytes = stream.read(DOCUMENT_BYTES_MAX + 1)
     except OSError as problem:
-        words = f"{_name(file)} can't be read: {problem.strerror or problem}"
+        words = f"{file_name(file)} can't be read: {problem.strerror or problem}"
         raise Failure("usage.unreadable", words, exit_code=ExitCode.FAILED) from None
     return data
