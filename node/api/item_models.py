@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.api.models import Count, Hash, Model, Status
+from node.api.models import CbvEventHash, Count, Hash, Model, Status
 
 
 class CustodyModel(Model):
@@ -90,7 +90,10 @@ class EventPlace(Model):
 
 
 class HistoryLineModel(Model):
-    """One event of an item: where it stands, what the item is to it, and the event as EPCIS 2.0 JSON."""
+    """One event of an item: where it stands, what the item is to it, and the event as EPCIS 2.0 JSON.
+
+    `commitment` is what the chain holds of the event, `cbv_event_hash` the alias by which partners know it.
+    """
 
     place: EventPlace
     transaction_id: Hash
@@ -102,6 +105,7 @@ class HistoryLineModel(Model):
     is_flagged: bool
     flags: list[FlagModel]
     commitment: Hash
+    cbv_event_hash: CbvEventHash
     declared_by: EventPlace | None
     event: dict[str, Any]
 

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from contracts.epcis.canonical_json import canonical
+from contracts.epcis.canonical_json import JsonObject, canonical
 from contracts.epcis.document import restore_event
+from contracts.epcis.event_hash import event_hash
 from contracts.epcis.identifiers import canonical_id
 from contracts.provenance import queries
 from contracts.provenance import trace as tracing
@@ -109,10 +110,11 @@ async def history(api: Api, call: Call) -> web.StreamResponse:
         raise _unknown()
     lines = [line for line in found.lines if line.event.height <= start.height]
     events = await Reader(api.service).read(_place(line.event) for line in lines[:limit])
+    shown = await _shown(events)
     model = HistoryModel(
         id=item_id,
         total=found.total,
-        lines=[_line(line, event) for line, event in zip(lines, events, strict=False)],
+        lines=[_line(*each) for each in zip(lines, events, [name for _, name in shown], strict=False)],
         next=next_path(
             "/v1/items/history",
             start,
@@ -122,8 +124,8 @@ async def history(api: Api, call: Call) -> web.StreamResponse:
         ),
     )
     answer = model.model_dump(mode="json")
-    for line, event in zip(answer["lines"], events, strict=True):
-        line["event"] = restore_event(event.stored)  # exact decimals, which JSON of pydantic would round
+    for line, (event, _) in zip(answer["lines"], shown, strict=True):
+        line["event"] = event  # exact decimals, which JSON of pydantic would round
     return bytes_answer(call, canonical(answer), head)
 
 
@@ -236,7 +238,18 @@ def _item(found: ItemView) -> dict[str, Any]:
     }
 
 
-def _line(line: HistoryLine, event: RecordedEvent) -> HistoryLineModel:
+async def _shown(events: list[RecordedEvent]) -> list[tuple[JsonObject, str]]:
+    """Each event as EPCIS, with its CBV event hash."""
+    found = []
+    turns = Turns()
+    for event in events:
+        restored = restore_event(event.stored)
+        found.append((restored, event_hash(restored)))
+        await turns.give()
+    return found
+
+
+def _line(line: HistoryLine, event: RecordedEvent, cbv_event_hash: str) -> HistoryLineModel:
     return HistoryLineModel(
         place=_place_model(line.event),
         transaction_id=event.transaction_id.hex(),
@@ -248,6 +261,7 @@ def _line(line: HistoryLine, event: RecordedEvent) -> HistoryLineModel:
         is_flagged=line.is_flagged,
         flags=[FlagModel(**to_readable(flag)) for flag in event.flags],
         commitment=event.commitment.hex(),
+        cbv_event_hash=cbv_event_hash,
         declared_by=None if line.declared_by is None else _place_model(line.declared_by),
         event={},
     )

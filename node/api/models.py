@@ -15,6 +15,7 @@ from contracts.staking.standing import Status as Standing
 
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 SignatureHex = Annotated[str, Field(pattern="^[0-9a-f]{128}$")]
+CbvEventHash = Annotated[str, Field(pattern=r"^ni:///sha-256;[0-9a-f]{64}\?ver=CBV2\.0$")]
 Count = Annotated[int, Field(ge=0)]
 
 

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from contracts.epcis.canonical_json import Json, canonical
 from contracts.epcis.document import restore_event
+from contracts.epcis.event_hash import event_hash
 from ledger.errors import LedgerError
 from ledger.state import StateView
 from ledger.types import Height
@@ -172,6 +173,7 @@ def _block(record: BlockRecord) -> dict[str, Json]:
 
 
 def _event(event: RecordedEvent) -> dict[str, Json]:
+    restored = restore_event(event.stored)
     return {
         "height": event.place.height,
         "transaction_index": event.place.transaction,
@@ -182,7 +184,8 @@ def _event(event: RecordedEvent) -> dict[str, Json]:
         "status": event.status.word,
         "flags": [flag.code for flag in event.flags],
         "commitment": event.commitment.hex(),
-        "event": restore_event(event.stored),
+        "cbv_event_hash": event_hash(restored),
+        "event": restored,
     }
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
+from contracts.epcis.event_hash import event_hash
 from contracts.genesis import genesis_block
 from ledger.block import Header, block_id, decode_block
 from ledger.codec import encode
@@ -134,6 +135,16 @@ async def test_history_in_pages(told: Running) -> None:
     assert lines == whole["lines"]
     early = await get(told, f"/v1/items/{quote(CASES[0], safe='')}/history?at=4")
     assert [line["place"]["height"] for line in early["lines"]] == [4, 4]
+
+
+async def test_history_tells_the_cbv_event_hash(told: Running) -> None:
+    """Each event comes with the hash that its reader finds in it, and that its capturer found before."""
+    found = await get(told, f"/v1/items/{quote(CASES[0], safe='')}/history?limit=100")
+    names = [line["cbv_event_hash"] for line in found["lines"]]
+    assert names == [event_hash(line["event"]) for line in found["lines"]]
+    captured = [event_hash(event) for _, events in chapters() for event in events]
+    assert set(names) <= set(captured)
+    assert len(set(names)) == len(names) > 3
 
 
 async def test_trace_names_its_events(told: Running) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from contracts.epcis.event_hash import event_hash
 from node.api.context import STREAMS_OF_CLIENT_MAX, Settings
 from tests.contracts.provenance.story import chapters
 from tests.node.api.fakes import FOLLOWERS_MAX, Running, running
@@ -63,6 +64,8 @@ async def test_whole_chain(told: Running) -> None:
     sent = [event for _, events in chapters() for event in events]
     told_of = [entry["data"]["event"] for entry in found if entry["event"] == "event"]
     assert [event["eventTime"] for event in told_of] == [event["eventTime"] for event in sent]
+    names = [entry["data"]["cbv_event_hash"] for entry in found if entry["event"] == "event"]
+    assert names == [event_hash(event) for event in sent]
 
 
 async def test_resume_is_exact(told: Running) -> None:
