@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
-from contracts.epcis.gs1_keys import Key, check_digit, key
+from contracts.epcis.gs1_checks import check_digit
+from contracts.epcis.gs1_keys import Key, key
 from ledger.errors import LedgerError
 
 _HEAD = re.compile(r"[uU][rR][nN]:[eE][pP][cC]:(id|class|idpat):([a-z]+):(.*)", re.DOTALL)

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 from urllib.parse import quote
 
+from contracts.epcis.gs1_checks import check_digit, csumalpha, pieceoftotal
 from ledger.errors import LedgerError
 
 
@@ -40,12 +41,7 @@ class _Format(NamedTuple):
 DOMAIN: Final = "https://id.gs1.org"
 _X: Final = r"[!\"%&'()*+,./0-9:;<=>?A-Z_a-z-]"  # character set 82
 _Y: Final = r"[#/0-9A-Z-]"  # character set 39
-_CHARACTERS_82: Final = "!\"%&'()*+,-./0123456789:;<=>?ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
-_CHARACTERS_32: Final = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"  # of a check character pair
-# The weights of check characters, from the last character on; a GMN has at most 23 to weigh.
-_PRIMES: Final = tuple(n for n in range(2, 542) if all(n % divisor for divisor in range(2, n)))
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
-_NUMBER = re.compile(r"[0-9]+")
 
 
 def _format(form: str, checked_digits: int = 0) -> _Format:
@@ -175,51 +171,12 @@ def check_value(ai: str, value: str, expected: _Format) -> None:
         raise LedgerError(
             "identifier.check_digit", f"({ai}) {digits} ends in {digits[-1]}, its check digit is {wanted}"
         )
-    if ai == "8006" and not is_piece_of_total(value[14:]):
+    if ai == "8006" and pieceoftotal(value[14:]) is not None:
         raise LedgerError("identifier.invalid", f"({ai}) {value[14:]} is no piece number of a total")
-    if ai == "8013" and value[-2:] != check_pair(value[:-2]):
+    if ai == "8013" and csumalpha(value) is not None:
         raise LedgerError(
             "identifier.check_digit", f"({ai}) the check characters of {value[:-2]} are not {value[-2:]}"
         )
-
-
-def check_digit(digits: str) -> str:
-    """The modulo 10 check digit that follows these digits (weights 3, 1, 3... from the right)."""
-    total = 3 * sum(map(int, digits[::-2])) + sum(map(int, digits[-2::-2]))
-    return str(-total % 10)
-
-
-def ends_in_check_digit(text: str) -> bool:
-    """Whether these are digits of which the last is the check digit of the others."""
-    return _NUMBER.fullmatch(text) is not None and text[-1] == check_digit(text[:-1])
-
-
-def check_pair(text: str) -> str | None:
-    """The two check characters that follow alphanumeric text (GMN); None where a character has no value."""
-    total = 0
-    for weight, character in zip(_PRIMES, reversed(text), strict=False):
-        place = _CHARACTERS_82.find(character)
-        if place < 0:
-            return None
-        total += weight * place
-    total %= 1021
-    return _CHARACTERS_32[total >> 5] + _CHARACTERS_32[total & 31] if len(text) <= len(_PRIMES) else None
-
-
-def is_piece_of_total(digits: str) -> bool:
-    """Whether an even number of digits is a piece number, from 1, and a total not below it."""
-    half, odd = divmod(len(digits), 2)
-    return not odd and _NUMBER.fullmatch(digits) is not None and 1 <= int(digits[:half]) <= int(digits[half:])
-
-
-def is_character_set_82(text: str) -> bool:
-    """Whether every character may stand in a lot, a serial number or another alphanumeric value."""
-    return re.fullmatch(rf"{_X}*", text) is not None
-
-
-def is_character_set_39(text: str) -> bool:
-    """Whether every character may stand in a component or part identifier."""
-    return re.fullmatch(rf"{_Y}*", text) is not None
 
 
 def encoded(value: str) -> str:

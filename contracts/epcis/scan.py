@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from contracts.epcis.gs1_keys import Key, in_order, is_character_set_82, is_key, key
+from contracts.epcis.gs1_checks import cset82
+from contracts.epcis.gs1_keys import Key, in_order, is_key, key
 from contracts.epcis.identifiers import canonical_id, is_uri
 from ledger.errors import LedgerError
 
@@ -117,7 +118,7 @@ def _elements(text: str) -> dict[str, str]:
 
 
 def _add(elements: dict[str, str], ai: str, value: str) -> None:
-    if not value or not is_character_set_82(value.replace("#", "-") if ai == "8010" else value):
+    if not value or cset82(value.replace("#", "-") if ai == "8010" else value) is not None:
         raise LedgerError("identifier.invalid", f"({ai}) is empty or holds characters that GS1 data may not")
     if elements.setdefault(ai, value) != value:
         raise LedgerError("identifier.invalid", f"({ai}) stands there twice with different values")
