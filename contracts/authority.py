@@ -73,12 +73,23 @@ def assign(state: Overlay, organisation: str, prefix: str) -> None:
 
 def prefix_owner(state: StateView, digits: str) -> str | None:
     """The organisation whose prefix these digits begin with."""
+    found = _assigned(state, digits)
+    return None if found is None else found[1]
+
+
+def prefix_length(state: StateView, digits: str) -> int | None:
+    """How many digits the company prefix has that these digits begin with; None if nobody holds it."""
+    found = _assigned(state, digits)
+    return None if found is None else found[0]
+
+
+def _assigned(state: StateView, digits: str) -> tuple[int, str] | None:
     for length in PREFIX_DIGITS:
         if length > len(digits):
             return None
         owner = PREFIX_OWNERS.get(state, digits[:length].encode())
         if owner is not None:
-            return owner.organisation
+            return length, owner.organisation
     return None
 
 

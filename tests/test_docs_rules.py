@@ -75,6 +75,7 @@ def numbered(letter: str, count: int) -> list[str]:
     return [f"{letter}{number}" for number in range(1, count + 1)]
 
 
+IDENTIFIERS: Final = (SPEC / "identifiers.md").read_text("utf-8")
 EXPECTED: Final = [*rules(), *numbered("Z", PITFALLS), *numbered("C", SCENARIOS)]
 PAGE: Final = (SPEC / "consensus-tests.md").read_text("utf-8")
 
@@ -83,6 +84,13 @@ def test_every_rule_pitfall_and_scenario_has_its_tests() -> None:
     """The page has one row for each, with tests and scenarios that there are."""
     assert len(rules()) > 100, "the search reads the real tables"
     assert list(problems(PAGE, EXPECTED)) == []
+
+
+def test_every_rule_of_identifiers_has_its_tests() -> None:
+    """The page numbers its rules from one on, and each names tests that there are."""
+    count = len(_ROW.findall(IDENTIFIERS))
+    assert count > 8, "the search reads the real table"
+    assert list(problems(IDENTIFIERS, numbered("ID", count))) == []
 
 
 @pytest.mark.parametrize(

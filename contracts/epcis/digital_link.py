@@ -1,7 +1,8 @@
 """GS1 Digital Links on any domain to GS1 keys: a key somewhere in the path, then its qualifiers to the end.
 
 The query string and fragment say nothing about which thing is meant. On a foreign domain a path that only
-looks like a key (`/party/spring`) is nobody's mistake; on GS1's own it is.
+looks like a key (`/party/spring`) is nobody's mistake; on GS1's own it is. A key with a qualifier outside the
+constrained form is no key here: without the qualifier two things would be one.
 
 Source: GS1 Digital Link URI Syntax 1.3; the alphabetic short names are those of version 1.1.
 """
@@ -17,6 +18,11 @@ from ledger.errors import LedgerError
 
 _WEB = re.compile(r"[hH][tT][tT][pP][sS]?://([^/?#]+)/([^?#]*)", re.DOTALL)
 _GS1_HOST = re.compile(r"id\.gs1\.org", re.IGNORECASE | re.ASCII)
+# Qualifiers that no canonical form has room for: which keys they may follow, and their form.
+_UNCONSTRAINED: Final = {
+    "7040": (("414", "417", "8004"), re.compile(r"[0-9][!-z]{2}[0-9A-Za-z_-]")),
+    "8019": (("8017", "8018"), re.compile(r"[0-9]{1,10}")),
+}
 _SEGMENTS_MAX: Final = 8  # a key, its value, and at most three qualifiers with theirs
 _SHORT_NAMES: Final = {
     "sscc": "00",
@@ -70,10 +76,15 @@ def link_key(text: str) -> Key | None:
     return None
 
 
-def _from(ai: str, rest: list[str]) -> Key:
-    """The key whose value and qualifiers the rest of a path is."""
+def _from(ai: str, rest: list[str]) -> Key | None:
+    """The key whose value and qualifiers the rest of a path is; None for one that has no canonical form."""
     value, *pairs = [unquote(segment, encoding="latin-1") if "%" in segment else segment for segment in rest]
     names = tuple(_SHORT_NAMES.get(name, name) for name in pairs[::2])
+    if len(pairs) == 2 and names[0] in _UNCONSTRAINED:
+        keys, form = _UNCONSTRAINED[names[0]]
+        if ai in keys and form.fullmatch(pairs[1]):
+            key(ai, value)
+            return None
     if len(pairs) % 2 or not all(map(is_qualifier, names)) or not is_sequence(ai, names):
         raise LedgerError("identifier.invalid", f"what follows ({ai}) are not its qualifiers in their order")
     return key(ai, value, tuple(zip(names, pairs[1::2], strict=True)))

@@ -15,6 +15,7 @@ from contracts.epcis.gs1_keys import Key, key
 from ledger.errors import LedgerError
 
 _HEAD = re.compile(r"[uU][rR][nN]:[eE][pP][cC]:(id|class|idpat):([a-z]+):(.*)", re.DOTALL)
+_TAG = re.compile(r"[uU][rR][nN]:[eE][pP][cC]:(?:raw|tag|pat):", re.DOTALL)
 _COMPANY = re.compile(r"[0-9]{6,12}")
 _DIGITS = re.compile(r"[0-9]*")
 ANY: Final = "*"  # in a pattern: every serial of the class
@@ -24,10 +25,15 @@ def epc_key(text: str) -> Key | None:
     """The GS1 key of an EPC URN; None for other URIs, schemes without a key, and patterns wider than a class.
 
     Raises:
-        LedgerError: `identifier.invalid` for a URN of a known scheme that breaks its rules.
+        LedgerError: `identifier.invalid` for a URN of a known scheme that breaks its rules, and for what the
+            memory of a tag holds, which is no identifier before it is decoded.
     """
     found = _HEAD.fullmatch(text)
     if found is None:
+        if _TAG.match(text):
+            raise LedgerError(
+                "identifier.invalid", f"{text[:40]!r} is what a tag's memory holds; urn:epc:id: was expected"
+            )
         return None
     form, scheme, rest = found.groups()
     if form == "idpat":

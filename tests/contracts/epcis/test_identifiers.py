@@ -86,6 +86,8 @@ def _link_or_none(text: str) -> str | None:
         ("urn:epc:idpat:sgtin:9521002.*.*", "urn:epc:idpat:sgtin:9521002.*.*", Level.OTHER),
         ("urn:gdst:farm.example:lot:7", "urn:gdst:farm.example:lot:7", Level.OTHER),
         ("did:web:farm.example", "did:web:farm.example", Level.OTHER),
+        (f"{DL}/8018/952100200000067657/8019/7", f"{DL}/8018/952100200000067657/8019/7", Level.OTHER),
+        (f"{DL}/414/9521001000017/7040/1ABC", f"{DL}/414/9521001000017/7040/1ABC", Level.OTHER),
         ("https://farm.example/party/spring", "https://farm.example/party/spring", Level.OTHER),
         ("https://farm.example/01", "https://farm.example/01", Level.OTHER),
         ("https://farm.example", "https://farm.example", Level.OTHER),
@@ -124,6 +126,12 @@ def test_each_key_has_one_form_and_level(text: str, canonical: str, level: Level
         ("urn:epc:id:giai:9521002.", "identifier.invalid"),
         ("urn:epc:id:cpi:9521002.ab.1", "identifier.invalid"),
         ("urn:epc:id:cpi:9521002.AB.01", "identifier.invalid"),
+        ("urn:epc:raw:96.x3034257BF400B7800004CB2F", "identifier.invalid"),
+        ("URN:EPC:tag:sgtin-96:3.9521002.000101.7", "identifier.invalid"),
+        ("urn:epc:pat:sgtin-96:3.9521002.*.*", "identifier.invalid"),
+        (f"{DL}/8018/952100200000067656/8019/7", "identifier.check_digit"),
+        (f"{DL}/8018/952100200000067657/8019/A", "identifier.invalid"),
+        (f"{DL}/417/9521001000000/8019/7", "identifier.invalid"),
     ],
 )
 def test_a_broken_key_is_kept_with_a_flag_in_events_and_refused_from_people(text: str, flag: str) -> None:
