@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "record": Lazy("cli.commands.record:record", "Record one event: commission, pack, ship, receive ..."),
     "event": Lazy("cli.commands.event:event", "What can be said of events in files, asking nobody."),
     "item": Lazy("cli.commands.item:item", "What is known of an item, its history, and where it came from."),
+    "barcode": Lazy("cli.commands.barcode:barcode", "What a scanned code holds."),
     "tx": Lazy("cli.commands.tx:tx", "Transactions and what became of them."),
     "outbox": Lazy("cli.commands.outbox:outbox", "Transactions that were signed and are not final yet."),
     "key": Lazy("cli.commands.key:key", "Keys on this machine, and those of your organisation."),

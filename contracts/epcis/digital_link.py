@@ -10,11 +10,13 @@ Source: GS1 Digital Link URI Syntax 1.3; the alphabetic short names are those of
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, TypeAlias
 from urllib.parse import unquote
 
 from contracts.epcis.gs1_keys import Key, is_key, is_qualifier, is_sequence, key
 from ledger.errors import LedgerError
+
+Elements: TypeAlias = tuple[tuple[str, str], ...]  # AIs and their values
 
 _WEB = re.compile(r"[hH][tT][tT][pP][sS]?://([^/?#]+)/([^?#]*)", re.DOTALL)
 _GS1_HOST = re.compile(r"id\.gs1\.org", re.IGNORECASE | re.ASCII)
@@ -55,29 +57,50 @@ def link_key(text: str) -> Key | None:
     Raises:
         LedgerError: `identifier.check_digit` on any domain; `identifier.invalid` on id.gs1.org alone.
     """
+    found = _found(text)
+    return None if found is None else found[0]
+
+
+def link_elements(text: str) -> Elements | None:
+    """The key and the qualifiers in the path of a Digital Link, each with its value; None as `link_key`.
+
+    Raises:
+        LedgerError: as `link_key`.
+    """
+    found = _found(text)
+    return None if found is None else found[1]
+
+
+def is_gs1_host(text: str) -> bool:
+    """Whether a web address is one of GS1's own, where nothing can look like a key by accident."""
+    found = _WEB.match(text)
+    return found is not None and _GS1_HOST.fullmatch(found[1]) is not None
+
+
+# --- inside ---------------------------------------------------------------------------
+
+
+def _found(text: str) -> tuple[Key, Elements] | None:
     found = _WEB.match(text)
     if found is None:
         return None
-    host, path = found.groups()
-    segments = path.removesuffix("/").split("/")
+    segments = found[2].removesuffix("/").split("/")
     refusal = None
     for index in range(max(0, len(segments) - _SEGMENTS_MAX), len(segments) - 1):
         ai = _SHORT_NAMES.get(segments[index], segments[index])
         if not is_key(ai):
             continue
         try:
-            whole = _from(ai, segments[index + 1 :])
+            return _from(ai, segments[index + 1 :])
         except LedgerError as problem:
             refusal = refusal or problem
-            continue
-        return whole
-    if refusal is not None and (refusal.code == "identifier.check_digit" or _GS1_HOST.fullmatch(host)):
+    if refusal is not None and (refusal.code == "identifier.check_digit" or is_gs1_host(text)):
         raise refusal
     return None
 
 
-def _from(ai: str, rest: list[str]) -> Key | None:
-    """The key whose value and qualifiers the rest of a path is; None for one that has no canonical form."""
+def _from(ai: str, rest: list[str]) -> tuple[Key, Elements] | None:
+    """The sound key whose value and qualifiers the rest of a path is; None if it has no canonical form."""
     value, *pairs = [unquote(segment, encoding="latin-1") if "%" in segment else segment for segment in rest]
     names = tuple(_SHORT_NAMES.get(name, name) for name in pairs[::2])
     if len(pairs) == 2 and names[0] in _UNCONSTRAINED:
@@ -87,4 +110,5 @@ def _from(ai: str, rest: list[str]) -> Key | None:
             return None
     if len(pairs) % 2 or not all(map(is_qualifier, names)) or not is_sequence(ai, names):
         raise LedgerError("identifier.invalid", f"what follows ({ai}) are not its qualifiers in their order")
-    return key(ai, value, tuple(zip(names, pairs[1::2], strict=True)))
+    qualifiers = tuple(zip(names, pairs[1::2], strict=True))
+    return key(ai, value, qualifiers), ((ai, value), *qualifiers)

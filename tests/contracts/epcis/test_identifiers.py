@@ -243,7 +243,7 @@ def test_what_scanners_send(text: str, canonical: str) -> None:
         ("(01)09521002001013(10)é", "identifier.invalid"),
         ("010952100200101", "identifier.invalid"),
         ("010952100200101318X", "identifier.not_recognised"),
-        ("42", "identifier.invalid"),
+        ("42", "identifier.not_recognised"),
         ("\x1d\x1d", "identifier.not_recognised"),
     ],
 )
