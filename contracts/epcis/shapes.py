@@ -1,7 +1,8 @@
 """The forms that fields of an event may have. Every check notes what is wrong at its pointer and goes on.
 
 These are the demands of GS1's JSON schema for EPCIS 2.0, with its `format` words taken seriously: times are
-real times with a zone, identifiers are absolute URIs. Which words a vocabulary holds is not asked here.
+real times with a zone, identifiers are absolute URIs. Which words a vocabulary holds is asked where prefixes
+are known (`terms`).
 
 Source: EPCIS 2.0 section 7.3 and its JSON schema 2.0.0.
 """
@@ -21,6 +22,7 @@ from ledger.errors import LedgerError
 
 Check: TypeAlias = Callable[[Any, str, Problems], None]
 
+_EXCEPTIONS = ("ALARM_CONDITION", "ERROR_CONDITION")
 _UOM = re.compile(r"[A-Z0-9]{2,3}")
 _HEX = re.compile(r"[A-Fa-f0-9]+")
 _EXTENSION = re.compile(r"[A-Za-z][A-Za-z0-9+._-]*:[^\x00-\x20\x7f]+|_[A-Za-z0-9._-]*:[^\x00-\x20\x7f]+")
@@ -108,6 +110,16 @@ def a_term(value: Any, pointer: str, problems: Problems) -> None:
         problems.add("epcis.bad_term", pointer, f"{shown(value)} is neither a word nor an absolute URI")
 
 
+def an_exception(value: Any, pointer: str, problems: Problems) -> None:
+    """What a sensor reports instead of a value: one of two words, or a URI."""
+    if type(value) is str and ":" not in value and value not in _EXCEPTIONS:
+        problems.add(
+            "epcis.unknown_term", pointer, f"{shown(value)} is none of {', '.join(_EXCEPTIONS)}, and no URI"
+        )
+    else:
+        a_term(value, pointer, problems)
+
+
 def a_number(value: Any, pointer: str, problems: Problems) -> None:
     """A JSON number."""
     if type(value) is not int and type(value) is not Decimal:
@@ -185,9 +197,17 @@ def a_context(value: Any, pointer: str, problems: Problems) -> None:
 
 
 def an_ilmd(value: Any, pointer: str, problems: Problems) -> None:
-    """Instance and lot master data: an object. Its names belong to whoever defined them."""
+    """Instance and lot master data: an object whose names say whose they are."""
     if type(value) is not dict:
         problems.add("epcis.wrong_type", pointer, f"{shown(value)} is no object")
+        return
+    for name in value:
+        if not is_extension(name) and not name.startswith("@"):
+            problems.add(
+                "epcis.unknown_field",
+                child(pointer, name),
+                f"{shown(name)} is not named prefix:name, as ilmd is",
+            )
 
 
 def _check_unique(items: list[Any], pointer: str, problems: Problems) -> None:
@@ -246,7 +266,8 @@ _REPORT = Shape(
         **dict.fromkeys(
             ("microorganism", "chemicalSubstance", "coordinateReferenceSystem", "uriValue"), a_uri
         ),
-        **dict.fromkeys(("type", "exception", "component"), a_term),
+        **dict.fromkeys(("type", "component"), a_term),
+        "exception": an_exception,
         "time": a_time,
         "uom": a_string,
         "stringValue": a_string,

@@ -17,6 +17,7 @@ from contracts.epcis.event import Action, Event, Kind
 from contracts.epcis.prefixes import Prefixes, check_unknown_contexts, read_context
 from contracts.epcis.problems import Problems, shown
 from contracts.epcis.shapes import Shape, a_list, a_term, a_time, a_uri, check_shape
+from contracts.epcis.terms import check_terms
 from contracts.epcis.view import view
 
 KINDS: Final = {kind.value: kind for kind in Kind}
@@ -120,6 +121,7 @@ def check_event(
     kind = _kind(value, pointer, problems)
     if kind is not None:
         check_shape(value, pointer, problems, _SHAPES[kind])
+        check_terms(value, bound, pointer, problems)
         _RULES[kind](value, pointer, problems)
     return kind, bound
 

@@ -229,16 +229,10 @@ def test_a_number_is_a_number(value: Any) -> None:
     ]
 
 
-def test_vocabularies_are_not_judged_here() -> None:
-    """Words that the CBV does not have, and master data without a namespace, are accepted for now."""
-    odd = {
-        "action": "ADD",
-        "bizStep": "transforming",
-        "disposition": "in_transport",
-        "ilmd": {"material": "soil"},
-    }
-    source = {"sourceList": [{"type": "place", "source": "urn:epc:id:sgln:9521001.00001.0"}]}
-    assert validate_event(LEAST | odd | source).biz_step == "transforming"
+def test_master_data_says_whose_names_it_uses() -> None:
+    """A name in `ilmd` has a prefix or is a URI; JSON-LD's own keywords have neither."""
+    ilmd = {"material": "soil", "cbvmda:lotNumber": "7", "https://farm.example/field": "N", "@type": "x:y"}
+    assert problems_of(LEAST | {"action": "ADD", "ilmd": ilmd}) == [("epcis.unknown_field", "/ilmd/material")]
 
 
 def test_a_sensor_report_may_come_without_a_type() -> None:
