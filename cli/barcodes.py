@@ -73,6 +73,14 @@ def meaning(datum: Datum, year: int) -> str:
     return (" to " if ai == "7007" else " ").join(_moments(datum, year))
 
 
+def full_year(two_digits: int, year: int) -> int:
+    """The year with these last digits that is nearest, as the standard reads it."""
+    found = year - year % 100 + two_digits
+    if found - year > _YEARS_AHEAD_MAX:
+        return found - 100
+    return found + 100 if found - year < _YEARS_AHEAD_MAX - 99 else found
+
+
 # --- inside ---------------------------------------------------------------------------
 
 
@@ -119,7 +127,7 @@ def _moments(datum: Datum, year: int) -> Iterator[str]:
         piece, rest = rest[: part.most], rest[part.most :]
         check = part.checks[0] if part.checks and piece else ""
         if check in ("yymmdd", "yymmd0"):
-            yield _day(str(_full_year(int(piece[:2]), year)) + piece[2:])
+            yield _day(str(full_year(int(piece[:2]), year)) + piece[2:])
         elif check == "yyyymmdd":
             yield _day(piece)
         elif check == "hhmi":
@@ -128,14 +136,6 @@ def _moments(datum: Datum, year: int) -> Iterator[str]:
             clock += (":" if clock else "") + piece
     if clock:
         yield clock if ":" in clock else f"{clock}:00"
-
-
-def _full_year(two_digits: int, year: int) -> int:
-    """The year with these last digits that is nearest, as the standard reads it."""
-    found = year - year % 100 + two_digits
-    if found - year > _YEARS_AHEAD_MAX:
-        return found - 100
-    return found + 100 if found - year < _YEARS_AHEAD_MAX - 99 else found
 
 
 def _day(digits: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from cli.exit_code import ExitCode
 from cli.failure import Failure
+from cli.labels import ON_THE_LABEL, amount_on
 from contracts.epcis.canonical_json import Json
 from contracts.epcis.scan import parse_scan
 
@@ -33,16 +34,18 @@ class Amount(NamedTuple):
 
 
 def parse_amount(thing: str, quantity: str) -> Amount:
-    """A lot and how much of it: `800KGM`, `5.25 KGM`, `40`.
+    """A lot and how much of it: `800KGM`, `5.25 KGM`, `40`, or `label` for what the label says.
 
     Raises:
         Failure: `usage.wrong_quantity`. LedgerError: `identifier.*`.
     """
+    if quantity.strip() == ON_THE_LABEL:
+        return Amount(parse_scan(thing), *amount_on(thing))
     found = _QUANTITY.fullmatch(quantity.strip())
     if found is None or Decimal(found[1]) == 0:
         raise Failure(
             "usage.wrong_quantity",
-            f"{quantity[:40]!r} is no quantity such as 800KGM, 5.25LBR or 40",
+            f"{quantity[:40]!r} is no quantity such as 800KGM, 5.25LBR or 40, nor the word label",
             exit_code=ExitCode.USAGE,
         )
     return Amount(parse_scan(thing), Decimal(found[1]), found[2] or "")

@@ -42,7 +42,9 @@ def record() -> None:
 
     ID is whatever is on the label: a scanned bar code, "(00)...", "(01)...(21)...", a GS1 Digital Link, an
     EPC URN or any other URI. Loose goods of a lot are named with --lot ID QUANTITY, as in
-    --lot "(01)09521001001106(10)N-0504" 500KGM.
+    --lot "(01)09521001001106(10)N-0504" 500KGM. Where the label itself says how much, as in
+    "(01)09521001001106(10)N-0504(3100)000500", the word label will do for the quantity. Best before,
+    sell by, expiry, freezing and harvest dates on the labels of new goods become their master data.
     """
 
 
@@ -91,7 +93,8 @@ def commission(session: Session, things: tuple[str, ...], lots: Lots, said: Said
     from cli.events import object_event
 
     setting = _setting(session, said, "commissioning", "active")
-    _record(session, "commission", object_event("ADD", setting, _goods(things, lots)))
+    goods = _goods(things, lots) | _master_data(things, lots)
+    _record(session, "commission", object_event("ADD", setting, goods))
 
 
 @record.command(cls=Command)
@@ -196,6 +199,7 @@ def transform(
 
     goods = _goods(inputs, input_lots, _INPUTS, "--in or --in-lot")
     goods |= _goods(outputs, output_lots, _OUTPUTS, "--out or --out-lot")
+    goods |= _master_data(outputs, output_lots)
     setting = _setting(session, said, "commissioning", "in_progress")
     _record(session, "transform", transformation_event(setting, goods))
 
@@ -241,6 +245,15 @@ def _goods(
     if not things and not lots:
         raise click.UsageError(f"name goods: {options}")
     return goods(things, lots, names)
+
+
+def _master_data(things: tuple[str, ...], lots: Lots) -> JsonObject:
+    """What the labels of new goods say of all of them, as the member `ilmd` of their event, if anything."""
+    from cli.labels import master_data
+
+    labels = (*things, *(label for label, _ in lots))
+    found: JsonObject = {**master_data(labels, datetime.now().astimezone().year)}
+    return {"ilmd": found} if found else {}
 
 
 def _setting(session: Session, said: Said, step: str, disposition: str) -> Setting:

@@ -89,6 +89,46 @@ def test_the_event_is_what_was_meant(words: tuple[str, ...], expected: dict[str,
     assert expected.items() <= event.items()
 
 
+DATED = "(01)09521001001106(10)N-0504(15)301200(7007)260501260503"
+
+
+def test_dates_on_labels_of_new_goods_become_master_data() -> None:
+    """What all labels agree on; a month without a day means its last; goods that are only seen get none."""
+    harvest = {"cbvmda:harvestStartDate": "2026-05-01", "cbvmda:harvestEndDate": "2026-05-03"}
+    whole = {"cbvmda:bestBeforeDate": "2030-12-31"} | harvest
+    assert event_of("commission", "--lot", DATED, "5KGM")["ilmd"] == whole
+    other = DATED.replace("(15)301200", "(15)301130").replace("N-0504", "N-0505")
+    assert event_of("commission", "--lot", DATED, "5KGM", "--lot", other, "5KGM")["ilmd"] == harvest
+    assert "ilmd" not in event_of("commission", "--lot", DATED, "5KGM", CASE)
+    assert "ilmd" not in event_of("observe", "--lot", DATED, "5KGM")
+    made = event_of("transform", "--in-lot", LOT, "5KGM", "--out-lot", DATED, "5KGM")
+    assert made["ilmd"] == whole
+    assert "ilmd" not in event_of("transform", "--in-lot", DATED, "5KGM", "--out", CASE)
+
+
+@pytest.mark.parametrize(
+    ("extra", "element"),
+    [
+        ("(3103)000500", {"quantity": 0.5, "uom": "KGM"}),
+        ("(3100)000500", {"quantity": 500, "uom": "KGM"}),
+        ("(3202)001250(17)301231", {"quantity": 12.5, "uom": "LBR"}),
+        ("(30)00040", {"quantity": 40}),
+    ],
+)
+def test_the_quantity_that_the_label_says(extra: str, element: dict[str, Any]) -> None:
+    """A weight with its decimals and unit, or a count."""
+    event = event_of("commission", "--lot", LOT + extra, "label")
+    assert event["quantityList"] == [{"epcClass": LOT_URI} | element]
+
+
+@pytest.mark.parametrize("extra", ["", "(3103)000000", "(3103)000500(30)4", "(400)7"])
+def test_a_label_that_says_no_one_quantity(extra: str) -> None:
+    """None, nothing, or two of them: the person has to type it."""
+    said = shell("--json", "--no-input", "record", "commission", "--lot", LOT + extra, "label")
+    assert (said.code, said.error["code"]) == (ExitCode.USAGE, "usage.wrong_quantity")
+    assert "type it" in said.error["message"]
+
+
 def test_time_place_and_papers() -> None:
     """When, where and which paper stand in the event as they were said."""
     event = event_of(
