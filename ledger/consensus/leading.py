@@ -32,7 +32,7 @@ class Leading:
     def is_to_propose(self) -> bool:
         """Whether this node leads the view in force and has neither proposed nor left it."""
         state = self._state
-        if state.me is None or state.signer is None or not state.signer.may_sign:
+        if state.me is None or state.signer is None or not state.signer.may_sign_in(state.view):
             return False
         promises = state.promises(state.view)
         return (

@@ -60,7 +60,7 @@ class Permission:
         if signer is None or signer.may_sign or signer.is_given_up:
             return
         if signer.is_listening and self._whereabouts.is_heard():
-            signer.heard()
+            signer.heard(state.epoch, state.certificates.highest_view)
             state.out.emit(SignerState(True, ""))
         elif signer.is_quarantined and self._whereabouts.is_quarantine_over():
             state.out.persist(signer.release(state.epoch, state.certificates.final_view))

@@ -127,6 +127,7 @@ class Signer:
         self._restored: dict[tuple[Epoch, View], Promises] = {}
         self._first_signed: tuple[Epoch, View] | None = None
         self._is_listening = False
+        self._heard_at = self._floor
         self.quarantine_reason = NOT_STARTED
 
     @property
@@ -148,6 +149,10 @@ class Signer:
     def may_sign(self) -> bool:
         """Whether the record is trusted, and this start has heard where the others stand."""
         return not self.is_quarantined and not self._is_listening
+
+    def may_sign_in(self, view: View) -> bool:
+        """Whether something new may be signed in this view of the epoch in force."""
+        return self.may_sign and (self._epoch, view) > max(self._floor, self._heard_at)
 
     @property
     def is_listening(self) -> bool:
@@ -224,9 +229,13 @@ class Signer:
         self._restored_floor, self._first_signed = self._floor, None
         self._restored = {place: replace(made) for place, made in self._promises.items()}
 
-    def heard(self) -> None:
-        """The others' whereabouts are known: the record, if it is trusted, may be used."""
-        self._is_listening = False
+    def heard(self, epoch: Epoch, view: View) -> None:
+        """The others' whereabouts are known: the record, if it is trusted, may be used.
+
+        Above the highest view that is certified, which is given: up to there a restored copy may have signed
+        what its record has lost, and not every certificate of that time has come by.
+        """
+        self._is_listening, self._heard_at = False, (epoch, view)
 
     def is_foreign(self, seen: Vote | Proposal, is_new: bool) -> bool:
         """Whether this verified statement of the key was made by nobody who keeps this record.
@@ -372,7 +381,10 @@ class Signer:
         self._check_promises(vote, promises)
         if vote.kind is VoteKind.FINALIZE:
             self._check_notarization(vote, notarization)
-        signed = promises.of(vote.kind) or SignedVote(vote, index, sign_vote(self._key, vote))
+        signed = promises.of(vote.kind)
+        if signed is None:
+            self._check_fresh(View(vote.view))
+            signed = SignedVote(vote, index, sign_vote(self._key, vote))
         self._remember_vote(signed)
         self._signed(Epoch(vote.epoch), View(vote.view))
         return OwnVote(signed)
@@ -389,6 +401,7 @@ class Signer:
             raise LedgerError("signer.after_nullify", f"view {proposal.view} was nullified by this key")
         signed = promises.proposal
         if signed is None:
+            self._check_fresh(View(proposal.view))
             self._check_turn(View(proposal.view), index)
             signed = SignedProposal(proposal, index, sign_proposal(self._key, proposal))
         if encode(signed.proposal) != encode(proposal):
@@ -417,6 +430,11 @@ class Signer:
         if self._index is None:
             raise LedgerError("signer.outside_set", f"this key has no stake in epoch {epoch}")
         return self._index
+
+    def _check_fresh(self, view: View) -> None:
+        if (self._epoch, view) <= self._heard_at:
+            heard = f"views up to {self._heard_at} were certified when the others were heard"
+            raise LedgerError("signer.below_heard", f"epoch {self._epoch}, view {view}: {heard}")
 
     def _check_turn(self, view: View, index: int) -> None:
         assert self._validators is not None, "the epoch in force has a set"

@@ -115,6 +115,21 @@ def test_a_start_waits_for_what_is_certified_and_not_final() -> None:
     assert of(effects, SignerState) == [SignerState(True, "")]
 
 
+def test_a_start_signs_nothing_fresh_below_what_was_certified_when_it_heard() -> None:
+    """Q7: one late certificate ends the listening; those below it may bear this key's signature, unseen."""
+    subject = wary()
+    subject.hear_proposal(1, block_on(BASE))
+    again = restarted(subject)
+    for peer in again.others:
+        again.hear(StatusMessage(0, 5, 3, 4), peer)
+    effects = again.hear_certificates(again.certificate(NOTARIZE, 5, block_on(BASE, 5)))
+    assert of(effects, SignerState) == [SignerState(True, "")]
+    assert again.machine.state.view == 1, "the body has not come"
+    assert {(kind, view) for kind, view, _ in votes_in(again.wait(60_000))} <= {(NOTARIZE, 1)}
+    effects = again.hear_certificates(again.certificate(NULLIFY, 6))
+    assert (NULLIFY, 7) in {(kind, view) for kind, view, _ in votes_in([*effects, *again.wait(60_000)])}
+
+
 def restored_in_place() -> tuple[Subject, Subject]:
     """A validator, and its home as it was before it voted in view 2: log and store fit together."""
     subject = wary()

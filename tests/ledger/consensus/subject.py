@@ -81,7 +81,7 @@ class UnwarySigner(Signer):
 
     def restore(self, records: Iterable[Record], store: tuple[Epoch, View]) -> None:
         super().restore(records, store)
-        self.heard()
+        self.heard(Epoch(0), View(0))
 
     def is_foreign(self, seen: Vote | Proposal, is_new: bool) -> bool:
         return False

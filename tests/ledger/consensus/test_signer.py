@@ -32,7 +32,7 @@ def signer(records: Sequence[Record] | None = None, store: tuple[Epoch, View] = 
     made = Signer(CHAIN, KEYS[0], GENERATION)
     made.begin_epoch(EPOCH, VALIDATORS, is_vote_signature)
     made.restore([birth()] if records is None else records, store)
-    made.heard()
+    made.heard(Epoch(0), View(0))
     return made
 
 
