@@ -61,8 +61,8 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "node.stopping": 503,
     "node.unknown": 404,
     "organisation.unknown": 404,
-    "query.not_supported": 501,
     "query.too_complex": 413,
+    "query.too_large": 413,
     "requests.too_many": 429,
     "requests.too_many_at_once": 429,
     "route.method_not_allowed": 405,
@@ -77,6 +77,11 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "transaction.unknown": 404,
     "validator.unknown": 404,
     "validators.unknown": 404,
+}
+
+_TOO_MUCH: Final = {
+    "query.too_complex": "QueryTooComplexException",
+    "query.too_large": "QueryTooLargeException",
 }
 
 RETRY_AFTER_SECONDS: Final = 1  # what a client that is told "later" waits, where nothing better is known
@@ -162,9 +167,7 @@ def _epcis_type(code: str, status: int) -> str:
         case 409:
             name = "ResourceAlreadyExistsException"
         case 413:
-            name = (
-                "QueryTooComplexException" if code.startswith("query.") else "CaptureLimitExceededException"
-            )
+            name = _TOO_MUCH.get(code, "CaptureLimitExceededException")
         case 414:
             name = "URITooLongException"
         case 415:

@@ -45,13 +45,15 @@ class RecordedEvent:
 
 
 class Reader:
-    """Reads events by place for one question, each block decoded once."""
+    """Reads events by place for one question, each block and the transaction at hand decoded once."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._state = service.state()
         self._turns = Turns()
         self._blocks: OrderedDict[Height, BlockRecord] = OrderedDict()
+        self._last: tuple[Height, int] | None = None  # the transaction whose events are at hand
+        self._events: dict[Place, RecordedEvent] = {}
 
     async def read(self, places: Iterable[Place]) -> list[RecordedEvent]:
         """The events at these places; the event loop gets its turns in between."""
@@ -62,10 +64,13 @@ class Reader:
         return found
 
     def _event(self, place: Place) -> RecordedEvent:
-        record = self._block(place.height)
-        transaction = decode_transaction(record.block.transactions[place.transaction])
-        recorded = _recorded(record, place.transaction, transaction, self._state, only=place.event)
-        return next(recorded)
+        if self._last != place[:2]:
+            record = self._block(place.height)
+            transaction = decode_transaction(record.block.transactions[place.transaction])
+            recorded = _recorded(record, place.transaction, transaction, self._state)
+            self._events = {event.place: event for event in recorded}
+            self._last = (place.height, place.transaction)
+        return self._events[place]
 
     def _block(self, height: Height) -> BlockRecord:
         record = self._blocks.get(height)
@@ -108,14 +113,14 @@ def recorded_place(record: TransactionRecord | None, event_index: int) -> Place 
 
 
 def _recorded(
-    record: BlockRecord, index: int, transaction: Transaction, state: StateView, only: int | None = None
+    record: BlockRecord, index: int, transaction: Transaction, state: StateView
 ) -> Iterator[RecordedEvent]:
     arguments = decode(transaction.body.arguments, CaptureArguments, TRANSACTION_BYTES_MAX)
     results = capture_results(record.receipts[index])
     sender = KEYS.get(state, transaction.body.sender)
     header = record.block.header
     for event, (captured, result) in enumerate(zip(arguments.events, results, strict=True)):
-        if result.status is Status.DUPLICATE or only not in (None, event):
+        if result.status is Status.DUPLICATE:
             continue
         yield RecordedEvent(
             place=Place(Height(header.height), index, event),

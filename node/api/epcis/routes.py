@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -10,7 +11,8 @@ from contracts.epcis.envelope import Form
 from node.api.context import Api
 from node.api.epcis import capture, events
 from node.api.epcis.headers import CAPTURE_BYTES_MAX, JSON, LD_JSON, SAID_TO_OPTIONS
-from node.api.epcis.query import FILTERS, TIMES
+from node.api.epcis.query.parameters import FIXED
+from node.api.epcis.query.query import RESULT
 from node.api.parameters import Parameter
 from node.api.routes import Answer, Body, Call, Route
 from node.api.tokens import Scope
@@ -38,14 +40,14 @@ _JOB: Final = {
 }
 
 
-def _text(name: str, description: str) -> Parameter[Any]:
+def _asked(name: str, description: str, schema: Mapping[str, Any]) -> Parameter[Any]:
     """A parameter whose values `node.api.epcis.query` reads."""
-    return Parameter(name, "query", str, {"type": "string"}, description)
+    return Parameter(name, "query", str, schema, description)
 
 
 _QUERY: Final = (
-    *(_text(name, f"{each.description} Several are separated by `|`.") for name, each in FILTERS.items()),
-    *(_text(name, "An instant with its zone (RFC 3339).") for name in TIMES),
+    *(_asked(name, each.description, each.schema) for name, each in FIXED.items()),
+    *(_asked(name, description, schema) for name, (description, schema) in RESULT.items()),
 )
 
 
