@@ -6,19 +6,29 @@ blocks only the events that it will answer. Events by eventID and by item stand 
 (`contracts.provenance.events`, `contracts.provenance.history`).
 
 Key, after the prefix of the store: "event/", height 7 bytes, transaction 2, event 2, big-endian:
-byte order is recording order.
+byte order is recording order. Beside it stands which values events have: "seen/", collection 1 byte,
+16 bytes of the value's SHA-256, the event's place; the entry is the value itself, so that a key has one
+length whatever clients write. The order of values is that of their hashes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Annotated, Final, NamedTuple, Protocol
+from enum import Enum
+from hashlib import sha256
+from typing import Annotated, Any, Final, NamedTuple, Protocol
 
 import msgspec
 from msgspec import Meta
 
+from contracts.epcis.captured import CapturedEvent
+from contracts.epcis.identifiers import resolve
 from contracts.epcis.instant import parse_time
+from contracts.epcis.prefixes import expand, read_context
+from contracts.epcis.problems import Problems
+from contracts.epcis.vocabulary import Vocabulary, stored_term
 from contracts.provenance.capture import CONTRACT, CaptureArguments, CaptureResult
+from contracts.provenance.items import ITEMS
 from ledger.codec import Canonical, decode, encode
 from ledger.receipt import Receipt, Status
 from ledger.transaction import Transaction, decode_transaction
@@ -31,7 +41,20 @@ BIZ_STEP_LENGTH_MAX: Final = 512  # characters; a longer one is cut, and found b
 
 _PREFIX: Final = b"event/"
 _STOP: Final = b"event0"  # the first key after the prefix
+_SEEN: Final = b"seen/"
 _PLACE_BYTES: Final = 11
+DIGEST_BYTES: Final = 16
+DIGEST_FIRST: Final = bytes(DIGEST_BYTES)
+
+
+class Seen(Enum):
+    """The values of events that are listed; each has a byte in the keys."""
+
+    EVENT_TYPE = b"t"
+    BIZ_STEP = b"s"
+    DISPOSITION = b"d"
+    READ_POINT = b"r"
+    BIZ_LOCATION = b"l"
 
 
 class Place(NamedTuple):
@@ -75,12 +98,22 @@ class Scan(Protocol):
         """Entries with start <= key < stop in key order, or from the end, at most `limit`."""
 
 
-class _Head(msgspec.Struct):
+class _Where(msgspec.Struct):
+    """A place of an event's JSON."""
+
+    id: str
+
+
+class _Head(msgspec.Struct, rename={"context": "@context"}):
     """The fields of an event's JSON that the index holds; the contract has checked them."""
 
     type: str
     eventTime: str  # noqa: N815  # as EPCIS spells it
     bizStep: str | None = None  # noqa: N815
+    disposition: str | None = None
+    readPoint: _Where | None = None  # noqa: N815
+    bizLocation: _Where | None = None  # noqa: N815
+    context: Any = None
 
 
 _head_decoder = msgspec.json.Decoder(_Head)
@@ -100,8 +133,11 @@ def entries_of(
     """The same, where the transactions are decoded already. A refused or repeated event has no entry."""
     entries: dict[bytes, bytes | None] = {}
     for index, (transaction, receipt) in enumerate(zip(transactions, receipts, strict=True)):
-        for event, entry in _recorded(transaction, receipt, time_ms):
-            entries[_key(Place(Height(height), index, event))] = encode(entry)
+        for event, entry, seen in _recorded(transaction, receipt, time_ms):
+            place = Place(Height(height), index, event)
+            entries[_key(place)] = encode(entry)
+            for collection, value in seen:
+                entries[_seen_key(collection, digest_of(value)) + _place_bytes(place)] = value.encode()
     return entries
 
 
@@ -110,7 +146,30 @@ def is_capture(transaction: Transaction) -> bool:
     return (transaction.body.contract, transaction.body.method) == (CONTRACT, METHOD)
 
 
-def _recorded(transaction: Transaction, receipt: Receipt, time_ms: int) -> Iterator[tuple[int, Entry]]:
+def digest_of(value: str) -> bytes:
+    """What stands for a value in keys."""
+    return sha256(value.encode()).digest()[:DIGEST_BYTES]
+
+
+def _values(captured: CapturedEvent, head: _Head) -> Iterator[tuple[Seen, str]]:
+    """The values of an event in the form that queries compare."""
+    bound = dict(captured.prefixes)
+    if head.context is not None:
+        bound |= read_context(head.context, "", Problems())[0]
+    yield Seen.EVENT_TYPE, head.type
+    if head.bizStep is not None:
+        yield Seen.BIZ_STEP, stored_term(head.bizStep, Vocabulary.BIZ_STEP, bound)
+    if head.disposition is not None:
+        yield Seen.DISPOSITION, stored_term(head.disposition, Vocabulary.DISPOSITION, bound)
+    if head.readPoint is not None:
+        yield Seen.READ_POINT, resolve(expand(head.readPoint.id, bound)).uri
+    if head.bizLocation is not None:
+        yield Seen.BIZ_LOCATION, resolve(expand(head.bizLocation.id, bound)).uri
+
+
+def _recorded(
+    transaction: Transaction, receipt: Receipt, time_ms: int
+) -> Iterator[tuple[int, Entry, Iterator[tuple[Seen, str]]]]:
     if not receipt.events or not is_capture(transaction):
         return
     arguments = decode(transaction.body.arguments, CaptureArguments, TRANSACTION_BYTES_MAX)
@@ -130,14 +189,23 @@ def _recorded(transaction: Transaction, receipt: Receipt, time_ms: int) -> Itera
                 transaction.body.sender,
                 result.event_id,
             ),
+            _values(captured, head),
         )
 
 
-class EventIndex:
-    """Reads the index in recording order."""
+class StateScan(Protocol):
+    """Reads committed state in key order, as `StateStore.scan` does."""
 
-    def __init__(self, scan: Scan) -> None:
+    def __call__(self, start: bytes, stop: bytes, limit: int) -> Sequence[tuple[bytes, bytes]]:
+        """Values with start <= full key < stop, at most `limit`."""
+
+
+class EventIndex:
+    """Reads the index in recording order, and what lists can be read off the state beside it."""
+
+    def __init__(self, scan: Scan, state_scan: StateScan) -> None:
         self._scan = scan
+        self._state_scan = state_scan
 
     def at(self, place: Place) -> Entry | None:
         """The entry of one event."""
@@ -148,6 +216,36 @@ class EventIndex:
         """At most `limit` events with start <= place < stop."""
         found = self._scan(_key(start), min(_key(stop), _STOP), limit)
         return [(_place(key[len(_PREFIX) :]), decode(value, Entry, ENTRY_BYTES_MAX)) for key, value in found]
+
+    def values(self, seen: Seen, start: bytes, height: Height, limit: int) -> list[tuple[bytes, str]]:
+        """Values that events up to a height have, with their digests, from one digest on; at most `limit`."""
+        found: list[tuple[bytes, str]] = []
+        stop = _SEEN + seen.value + b"0"  # the first key after the collection's
+        key = _seen_key(seen, start)
+        while len(found) < limit:
+            first = self._scan(key, stop, 1)
+            if not first:
+                break
+            digest = first[0][0][-_PLACE_BYTES - DIGEST_BYTES : -_PLACE_BYTES]
+            if _place(first[0][0][-_PLACE_BYTES:]).height <= height:
+                found.append((digest, first[0][1].decode()))
+            key = _seen_key(seen, digest) + b"\xff" * (_PLACE_BYTES + 1)
+        return found
+
+    def has_value(self, seen: Seen, value: str) -> bool:
+        """Whether a final event has this value."""
+        key = _seen_key(seen, digest_of(value))
+        return bool(self._scan(key, key + b"\xff" * (_PLACE_BYTES + 1), 1))
+
+    def items(self, start: str, limit: int) -> list[tuple[str, bytes]]:
+        """Items of the books by identifier, from one on, each with its record; at most `limit`."""
+        prefix = ITEMS.key(b"")
+        found = self._state_scan(prefix + start.encode(), prefix[:-1] + b"0", limit)
+        return [(key[len(prefix) :].decode(), record) for key, record in found]
+
+
+def _seen_key(seen: Seen, digest: bytes) -> bytes:
+    return _SEEN + seen.value + b"/" + digest
 
 
 def _key(place: Place) -> bytes:

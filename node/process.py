@@ -184,7 +184,7 @@ class NodeProcess:
             requests_per_second=api.requests_per_second,
             requests_burst=api.requests_burst,
         )
-        events = EventIndex(self._node.stores.state.index_scan)
+        events = EventIndex(self._node.stores.state.index_scan, self._node.stores.state.scan)
         return Api(
             self._node.site, events, self._home.root, self._metrics, settings, now_ms=self._clock.wall_ms
         )

@@ -77,6 +77,7 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "transaction.unknown": 404,
     "validator.unknown": 404,
     "validators.unknown": 404,
+    "value.unknown": 404,
 }
 
 _TOO_MUCH: Final = {

@@ -24,7 +24,7 @@ def index_over(entries: dict[bytes, bytes | None]) -> EventIndex:
         found = keys[bisect_left(keys, start) : bisect_left(keys, stop)]
         return [(key, entries[key] or b"") for key in (found[::-1] if reverse else found)[:limit]]
 
-    return EventIndex(scan)
+    return EventIndex(scan, lambda start, stop, limit: [])
 
 
 @given(PLACES, PLACES)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
 
 from contracts.epcis.envelope import Form
 from node.api.context import Api
-from node.api.epcis import capture, events
+from node.api.epcis import capture, collections, events
+from node.api.epcis.collections import COLLECTION_SCHEMA, COLLECTIONS, NEXT_VALUES, Collection
 from node.api.epcis.headers import CAPTURE_BYTES_MAX, JSON, LD_JSON, SAID_TO_OPTIONS
 from node.api.epcis.query.parameters import FIXED
 from node.api.epcis.query.query import RESULT
@@ -67,8 +68,67 @@ def _options_route(path: str, *methods: str, parameters: tuple[Parameter[Any], .
     )
 
 
+def _of(
+    handler: Callable[[Api, Call, Collection], Awaitable[web.StreamResponse]], collection: Collection
+) -> Callable[[Api, Call], Awaitable[web.StreamResponse]]:
+    async def answer(api: Api, call: Call) -> web.StreamResponse:
+        return await handler(api, call, collection)
+
+    return answer
+
+
+def _collection_routes(collection: Collection) -> tuple[Route[Api], ...]:
+    """The list of a collection, one value of it, and the value's events."""
+    path, value = f"/epcis/{collection.name}", (collection.value,)
+    one = f"{path}/{{{collection.value.name}}}"
+    listed = (Answer(200, "A page; `Link` leads to the next one.", schema=COLLECTION_SCHEMA),)
+    rest = tuple(each for each in _QUERY if each.name != collection.implied)
+    return (
+        _options_route(path, "GET"),
+        Route(
+            "GET",
+            path,
+            _of(collections.get_values, collection),
+            f"The {collection.name} of recorded events",
+            listed,
+            parameters=(events.PER_PAGE, NEXT_VALUES),
+            errors=(406, 501),
+        ),
+        _options_route(one, "GET", parameters=value),
+        Route(
+            "GET",
+            one,
+            _of(collections.get_value, collection),
+            f"What there is of one of the {collection.name}",
+            (Answer(200, "The names.", schema=COLLECTION_SCHEMA),),
+            parameters=value,
+            errors=(404, 406, 501),
+        ),
+        _options_route(f"{one}/events", "GET", parameters=value),
+        Route(
+            "GET",
+            f"{one}/events",
+            _of(collections.get_events_of, collection),
+            f"The events of one of the {collection.name} that match a query",
+            (Answer(200, "A page; `Link` leads to the next one.", schema=_QUERY_DOCUMENT),),
+            parameters=(*value, events.PER_PAGE, events.NEXT_PAGE, *rest),
+            errors=(404, 406, 413, 501),
+            takes_other_parameters=True,
+        ),
+    )
+
+
 ROUTES: Final[tuple[Route[Api], ...]] = (
-    _options_route("/epcis"),
+    _options_route("/epcis", "GET"),
+    Route(
+        "GET",
+        "/epcis",
+        collections.get_top_level,
+        "The top-level names",
+        (Answer(200, "The names.", schema=COLLECTION_SCHEMA),),
+        errors=(406, 501),
+    ),
+    *(route for collection in COLLECTIONS for route in _collection_routes(collection)),
     _options_route("/epcis/capture", "POST"),
     Route(
         "POST",

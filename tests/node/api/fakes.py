@@ -295,7 +295,7 @@ async def running(
     metrics = Metrics()
     api = Api(
         node,
-        EventIndex(node.stores.state.index_scan),
+        EventIndex(node.stores.state.index_scan, node.stores.state.scan),
         home,
         metrics,
         settings or Settings(),
