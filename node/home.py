@@ -4,6 +4,7 @@ node.toml       settings (`node.config`)
 genesis.json    the chain (`node.genesis_file`)
 keys/           secret seeds, readable by the node's user alone (`node.keys`)
 tls/            the node's certificate
+queries.json    the site's named EPCIS queries (`node.api.epcis.named_queries`)
 recovery-N.approved  the one recovery of epoch N that its operator approved (`node.recovery_moves`)
 data/           everything that the node writes while it runs; held by one process at a time
     blocks/  state/     LevelDB (`node.store.stores`)

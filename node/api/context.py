@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ledger.types import TxId
+from node.api.epcis.named_queries import NamedQueries
 from node.api.metrics import Metrics
 from node.api.tokens import Scope, TokenKeeper
 from node.event_index import EventIndex
 from node.service import Service
+from node.store.disk import LocalDisk
 
 BODY_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 30.0
@@ -57,7 +59,10 @@ class Signed(NamedTuple):
 
 @dataclass(slots=True)
 class Api:
-    """The shared part of the public listener. `home` holds the site's tokens; `now_ms` is the wall clock."""
+    """The shared part of the public listener.
+
+    `home` holds the site's tokens and queries; `now_ms` is the wall clock.
+    """
 
     service: Service
     events: EventIndex
@@ -68,6 +73,7 @@ class Api:
     monotonic: Callable[[], float] = time.monotonic
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     tokens: TokenKeeper = field(init=False)
+    queries: NamedQueries = field(init=False)
     streams_of: dict[str, int] = field(default_factory=dict)
     captures: OrderedDict[TxId, Signed] = field(default_factory=OrderedDict)
     tracing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -75,6 +81,7 @@ class Api:
 
     def __post_init__(self) -> None:
         self.tokens = TokenKeeper(self.home)
+        self.queries = NamedQueries(self.home, LocalDisk())
 
     def remember_capture(self, transaction_id: TxId, valid_until: int) -> None:
         """Note that this node signed a capture now; the oldest are forgotten, the chain knows the rest."""

@@ -61,8 +61,12 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "node.stopping": 503,
     "node.unknown": 404,
     "organisation.unknown": 404,
+    "query.exists": 409,
+    "query.file_damaged": 500,
     "query.too_complex": 413,
     "query.too_large": 413,
+    "query.too_many": 413,
+    "query.unknown": 404,
     "requests.too_many": 429,
     "requests.too_many_at_once": 429,
     "route.method_not_allowed": 405,
@@ -83,6 +87,7 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
 _TOO_MUCH: Final = {
     "query.too_complex": "QueryTooComplexException",
     "query.too_large": "QueryTooLargeException",
+    "query.too_many": "QueryTooComplexException",
 }
 
 RETRY_AFTER_SECONDS: Final = 1  # what a client that is told "later" waits, where nothing better is known

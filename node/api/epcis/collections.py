@@ -40,7 +40,8 @@ from node.event_index import DIGEST_BYTES, DIGEST_FIRST, Seen
 ITEMS_READ_MAX: Final = 5_000  # records that a page of things looks at; then it ends, and its link goes on
 ITEMS_PAGE: Final = 256
 TOP_LEVEL: Final = (
-    "capture", "events", "eventTypes", "epcs", "readPoints", "bizLocations", "dispositions", "bizSteps",
+    "queries", "capture", "events", "eventTypes", "epcs", "readPoints", "bizLocations", "dispositions",
+    "bizSteps",
 )  # fmt: skip
 COLLECTION_SCHEMA: Final = {
     "type": "object",

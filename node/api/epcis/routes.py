@@ -9,7 +9,7 @@ from aiohttp import web
 
 from contracts.epcis.envelope import Form
 from node.api.context import Api
-from node.api.epcis import capture, collections, events
+from node.api.epcis import capture, collections, events, queries
 from node.api.epcis.collections import COLLECTION_SCHEMA, COLLECTIONS, NEXT_VALUES, Collection
 from node.api.epcis.headers import CAPTURE_BYTES_MAX, JSON, LD_JSON, SAID_TO_OPTIONS
 from node.api.epcis.query.parameters import FIXED
@@ -185,5 +185,61 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         (Answer(200, "One event or more.", schema=_QUERY_DOCUMENT),),
         parameters=(events.EVENT_ID,),
         errors=(404, 406, 501),
+    ),
+    _options_route("/epcis/queries", "GET", "POST"),
+    Route(
+        "GET",
+        "/epcis/queries",
+        queries.get_queries,
+        "The named queries of this site",
+        (
+            Answer(
+                200,
+                "A page; `Link` leads to the next one.",
+                schema={"type": "array", "items": queries.NAMED_SCHEMA},
+            ),
+        ),
+        parameters=(events.PER_PAGE, NEXT_VALUES),
+        errors=(406, 501),
+    ),
+    Route(
+        "POST",
+        "/epcis/queries",
+        queries.post_query,
+        "Keep a query under a name",
+        (Answer(201, "Kept; its place is in `Location`."),),
+        body=Body((JSON, LD_JSON), queries.BODY_BYTES_MAX, "The name and the query.", queries.NAMED_SCHEMA),
+        scope=Scope.READ,
+        errors=(406, 408, 409, 413, 415, 501),
+    ),
+    _options_route("/epcis/queries/{queryName}", "GET", "DELETE", parameters=(queries.NAME,)),
+    Route(
+        "GET",
+        "/epcis/queries/{queryName}",
+        queries.get_query,
+        "One named query",
+        (Answer(200, "The name and the query.", schema=queries.NAMED_SCHEMA),),
+        parameters=(queries.NAME,),
+        errors=(404, 406, 501),
+    ),
+    Route(
+        "DELETE",
+        "/epcis/queries/{queryName}",
+        queries.delete_query,
+        "Forget a named query",
+        (Answer(204, "Forgotten."),),
+        parameters=(queries.NAME,),
+        scope=Scope.READ,
+        errors=(404, 406, 501),
+    ),
+    _options_route("/epcis/queries/{queryName}/events", "GET", parameters=(queries.NAME,)),
+    Route(
+        "GET",
+        "/epcis/queries/{queryName}/events",
+        queries.get_events_of,
+        "The events that match a named query",
+        (Answer(200, "A page; `Link` leads to the next one.", schema=_QUERY_DOCUMENT),),
+        parameters=(queries.NAME, events.PER_PAGE, events.NEXT_PAGE),
+        errors=(404, 406, 413, 501),
     ),
 )
