@@ -8,7 +8,8 @@ blocks only the events that it will answer. Events by eventID and by item stand 
 Key, after the prefix of the store: "event/", height 7 bytes, transaction 2, event 2, big-endian:
 byte order is recording order. Beside it stands which values events have: "seen/", collection 1 byte,
 16 bytes of the value's SHA-256, the event's place; the entry is the value itself, so that a key has one
-length whatever clients write. The order of values is that of their hashes.
+length whatever clients write. The order of values is that of their hashes. And for the order of what
+happened: "when/", the event's time 7 bytes from year 1 or before, its place; the entry is empty.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ BIZ_STEP_LENGTH_MAX: Final = 512  # characters; a longer one is cut, and found b
 _PREFIX: Final = b"event/"
 _STOP: Final = b"event0"  # the first key after the prefix
 _SEEN: Final = b"seen/"
+_WHEN: Final = b"when/"
+_TIME_BYTES: Final = 7
+_TIME_ZERO: Final = 1 << 47  # ms from 1970 back to before year 1; year 9999 fits above it
 _PLACE_BYTES: Final = 11
 DIGEST_BYTES: Final = 16
 DIGEST_FIRST: Final = bytes(DIGEST_BYTES)
@@ -72,6 +76,21 @@ class Place(NamedTuple):
 
 PLACE_FIRST: Final = Place(Height(0), 0, 0)
 PLACE_LAST: Final = Place(Height(HEIGHT_MAX), 0xFFFF, 0xFFFF)
+
+
+class Moment(NamedTuple):
+    """When an event happened, and where it stands: the key of the order of what happened."""
+
+    event_time_ms: int
+    place: Place
+
+    def next(self) -> Moment:
+        """The first moment after this one."""
+        return Moment(self.event_time_ms, self.place.next())
+
+
+MOMENT_FIRST: Final = Moment(1 - _TIME_ZERO, PLACE_FIRST)
+MOMENT_LAST: Final = Moment((1 << 8 * _TIME_BYTES) - 1 - _TIME_ZERO, PLACE_LAST)
 
 
 class Entry(Canonical):
@@ -136,6 +155,7 @@ def entries_of(
         for event, entry, seen in _recorded(transaction, receipt, time_ms):
             place = Place(Height(height), index, event)
             entries[_key(place)] = encode(entry)
+            entries[_when_key(entry.event_time_ms, place)] = b""
             for collection, value in seen:
                 entries[_seen_key(collection, digest_of(value)) + _place_bytes(place)] = value.encode()
     return entries
@@ -212,10 +232,23 @@ class EventIndex:
         found = self.page(place, place.next(), 1)
         return found[0][1] if found else None
 
-    def page(self, start: Place, stop: Place, limit: int) -> list[tuple[Place, Entry]]:
-        """At most `limit` events with start <= place < stop."""
-        found = self._scan(_key(start), min(_key(stop), _STOP), limit)
+    def page(
+        self, start: Place, stop: Place, limit: int, *, reverse: bool = False
+    ) -> list[tuple[Place, Entry]]:
+        """At most `limit` events with start <= place < stop, from the start or from the end."""
+        found = self._scan(_key(start), min(_key(stop), _STOP), limit, reverse=reverse)
         return [(_place(key[len(_PREFIX) :]), decode(value, Entry, ENTRY_BYTES_MAX)) for key, value in found]
+
+    def timed(self, start: Moment, stop: Moment, limit: int, *, reverse: bool = False) -> list[Moment]:
+        """At most `limit` events with start <= moment < stop, by event time, from the start or the end."""
+        found = self._scan(_when_key(*start), _when_key(*stop), limit, reverse=reverse)
+        return [
+            Moment(
+                int.from_bytes(key[len(_WHEN) : -_PLACE_BYTES], "big") - _TIME_ZERO,
+                _place(key[-_PLACE_BYTES:]),
+            )
+            for key, _ in found
+        ]
 
     def values(self, seen: Seen, start: bytes, height: Height, limit: int) -> list[tuple[bytes, str]]:
         """Values that events up to a height have, with their digests, from one digest on; at most `limit`."""
@@ -232,6 +265,12 @@ class EventIndex:
             key = _seen_key(seen, digest) + b"\xff" * (_PLACE_BYTES + 1)
         return found
 
+    def having(self, seen: Seen, value: str, start: Place, stop: Place, limit: int) -> list[Place]:
+        """At most `limit` events with this value and start <= place < stop, in recording order."""
+        key = _seen_key(seen, digest_of(value))
+        found = self._scan(key + _place_bytes(start), key + _place_bytes(stop), limit)
+        return [_place(each[-_PLACE_BYTES:]) for each, _ in found]
+
     def has_value(self, seen: Seen, value: str) -> bool:
         """Whether a final event has this value."""
         key = _seen_key(seen, digest_of(value))
@@ -242,6 +281,10 @@ class EventIndex:
         prefix = ITEMS.key(b"")
         found = self._state_scan(prefix + start.encode(), prefix[:-1] + b"0", limit)
         return [(key[len(prefix) :].decode(), record) for key, record in found]
+
+
+def _when_key(event_time_ms: int, place: Place) -> bytes:
+    return _WHEN + (event_time_ms + _TIME_ZERO).to_bytes(_TIME_BYTES, "big") + _place_bytes(place)
 
 
 def _seen_key(seen: Seen, digest: bytes) -> bytes:

@@ -1,11 +1,13 @@
 """The events that match a query, page by page, each page bounded in work and bound to a height.
 
-In the order of recording a page that has looked at enough ends, and its link goes on. Any other order has to
+A page that has looked at enough ends, and its link goes on: in the order of recording, in that of what
+happened, and in either backwards. An extension field, a count and an item's history sorted by time have to
 see every candidate first, so a query with too many of them is refused and has to be narrowed.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -20,12 +22,18 @@ from node.api.epcis.query.master import master_data_of
 from node.api.epcis.query.query import BY_ITEM, EVENT_TIME, Order, Query
 from node.api.recorded import Reader, RecordedEvent
 from node.api.turns import Turns
-from node.event_index import PLACE_FIRST, Entry, Place
+from node.event_index import MOMENT_FIRST, MOMENT_LAST, PLACE_FIRST, Entry, Moment, Place, Seen
 
 ENTRIES_MAX: Final = 10_000  # index entries that one page looks at
 EVENTS_READ_MAX: Final = 2_000  # events that one page reads from blocks
 INDEX_PAGE: Final = 512  # entries read from the store at once
 HISTORY_PAGE: Final = 500
+BY_VALUE: Final = {  # the most telling first
+    "EQ_readPoint": Seen.READ_POINT,
+    "EQ_bizLocation": Seen.BIZ_LOCATION,
+    "EQ_disposition": Seen.DISPOSITION,
+    "EQ_bizStep": Seen.BIZ_STEP,
+}
 ANSWER_BYTES_MAX: Final = 4 << 20  # of events in one page, which always holds at least one
 
 
@@ -58,9 +66,7 @@ async def read_page(api: Api, query: Query, start: PageStart, per_page: int) -> 
         per_page = min(per_page, query.count_limit - start.given)
         if per_page <= 0:
             return Page([], None)
-    candidates = walk.recorded(start.place or PLACE_FIRST)
-    if query.order is not None:
-        candidates = _from(await walk.ordered(query.order), start.place)
+    candidates = await walk.candidates(start.place)
     events, place = await walk.fill(candidates, per_page)
     given = start.given + len(events)
     if place is None or given == query.count_limit:
@@ -80,8 +86,48 @@ class _Walk:
         self._reader = Reader(api.service)
         self._turns = Turns()
 
+    async def candidates(self, start: Place | None) -> Iterator[tuple[Place, Entry]]:
+        """Candidates in the order of the query, from a place on."""
+        order = self._query.order
+        if order is None:
+            return self.recorded(start or PLACE_FIRST)
+        if order.field is not None or any(name in self._query.exact for name in ("EQ_eventID", *BY_ITEM)):
+            return _from(await self.ordered(order), start)
+        if order.by == EVENT_TIME:
+            return self._by_event_time(start, is_ascending=order.is_ascending)
+        return self._all(start or PLACE_FIRST) if order.is_ascending else self._backwards(start)
+
+    def _by_event_time(self, start: Place | None, *, is_ascending: bool) -> Iterator[tuple[Place, Entry]]:
+        """All events that were recorded below the bound, as they happened or backwards."""
+        times = self._query.times
+        low, high = MOMENT_FIRST, MOMENT_LAST
+        if "GE_eventTime" in times:
+            low = Moment(times["GE_eventTime"], PLACE_FIRST)
+        if "LT_eventTime" in times:
+            high = Moment(times["LT_eventTime"], PLACE_FIRST)
+        known = None if start is None else self._api.events.at(start)
+        if start is not None and known is not None:
+            here = Moment(known.event_time_ms, start)
+            low, high = (max(low, here), high) if is_ascending else (low, min(high, here.next()))
+        while low < high:
+            page = self._api.events.timed(low, high, INDEX_PAGE, reverse=not is_ascending)
+            yield from self._entries(each.place for each in page if each.place < self._bound)
+            if len(page) < INDEX_PAGE:
+                return
+            low, high = (page[-1].next(), high) if is_ascending else (low, page[-1])
+
+    def _backwards(self, start: Place | None) -> Iterator[tuple[Place, Entry]]:
+        """All there are, the latest first."""
+        stop = self._bound if start is None else min(self._bound, start.next())
+        while True:
+            page = self._api.events.page(PLACE_FIRST, stop, INDEX_PAGE, reverse=True)
+            yield from page
+            if len(page) < INDEX_PAGE:
+                return
+            stop = page[-1][0]
+
     def recorded(self, start: Place) -> Iterator[tuple[Place, Entry]]:
-        """Candidates in recording order: by identifier, by item, or all there are."""
+        """Candidates in recording order: by identifier, item or value, or all there are."""
         exact = self._query.exact
         named = next((exact[name] for name in BY_ITEM if name in exact), None)
         if "EQ_eventID" in exact:
@@ -92,7 +138,23 @@ class _Walk:
             found = (_history(self._state, each, start, self._bound) for each in sorted(named))
             yield from self._entries(sorted({place for places in found for place in places}))
         else:
-            yield from self._all(start)
+            listed = next((name for name in BY_VALUE if name in exact), None)
+            yield from self._all(start) if listed is None else self._having(listed, start)
+
+    def _having(self, name: str, start: Place) -> Iterator[tuple[Place, Entry]]:
+        """Events that have one of a parameter's values. Each event has one at most, so none comes twice."""
+        values = sorted(self._query.exact[name])
+        yield from self._entries(
+            heapq.merge(*(self._places(BY_VALUE[name], value, start) for value in values))
+        )
+
+    def _places(self, seen: Seen, value: str, start: Place) -> Iterator[Place]:
+        while True:
+            page = self._api.events.having(seen, value, start, self._bound, INDEX_PAGE)
+            yield from page
+            if len(page) < INDEX_PAGE:
+                return
+            start = page[-1].next()
 
     async def ordered(self, order: Order) -> list[tuple[Place, Entry]]:
         """All candidates in the order that was asked for. Equal ones come as they were recorded, or the

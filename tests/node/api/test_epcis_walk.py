@@ -75,6 +75,27 @@ async def test_order_by_extension(site: Running) -> None:
         assert [event.get("ex:rank") for event in found] == expected
 
 
+async def test_times_narrow_an_order(told: Running) -> None:
+    """Bounds of the event's time and an order by it fit together, both ways."""
+    every = await pages(told, perPage=100, orderBy="eventTime", orderDirection="ASC")
+    low, high = every[3]["eventTime"], every[8]["eventTime"]
+    bounds = {"GE_eventTime": low, "LT_eventTime": high, "orderBy": "eventTime", "perPage": 2}
+    assert await pages(told, **bounds, orderDirection="ASC") == every[3:8]
+    assert await pages(told, **bounds) == every[3:8][::-1]
+    assert await pages(told, **(bounds | {"LT_eventTime": low})) == []
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999Z", "1969-12-31T23:59:59Z"])
+async def test_any_year_is_ordered(told: Running, time: str) -> None:
+    """Events of the first and the last year that can be written are recorded and sorted like all others."""
+    event = objects("OBSERVE", 1, CASES[9]) | {"eventTime": time}
+    receipt = (await told.node.seal([told.node.capture("farm/operator", event)])).receipts[0]
+    assert not receipt.code, receipt.code
+    found = await pages(told, orderBy="eventTime", orderDirection="ASC", perPage=3)
+    assert [each["eventTime"] for each in found] == sorted(each["eventTime"] for each in found)
+    assert time in (found[0]["eventTime"], found[-1]["eventTime"])
+
+
 async def test_first_events_of_an_order(told: Running) -> None:
     """eventCountLimit gives the first so many over all pages together."""
     every = await pages(told, orderBy="eventTime", perPage=100)
@@ -97,7 +118,13 @@ async def test_work_is_bounded(told: Running, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(walk, "ENTRIES_MAX", 4)
     assert await pages(told, perPage=100) == every
     too_complex = (413, "query.too_complex", "QueryTooComplexException")
-    assert await refused(told, orderBy="eventTime") == too_complex
+    for order in ("eventTime", "recordTime"):
+        assert await pages(told, orderBy=order, orderDirection="ASC") == sorted(
+            every, key=lambda event: str(event[order])
+        )
+        assert len(await pages(told, orderBy=order, perPage=2)) == len(every)
+    assert await refused(told, orderBy="ex:rank") == too_complex
+    assert await refused(told, orderBy="eventTime", MATCH_anyEPC=CASES[0]) == too_complex
     monkeypatch.setattr(walk, "ENTRIES_MAX", 1000)
     monkeypatch.setattr(walk, "EVENTS_READ_MAX", 4)
     assert await pages(told, perPage=100) == every
