@@ -166,6 +166,16 @@ def is_capture(transaction: Transaction) -> bool:
     return (transaction.body.contract, transaction.body.method) == (CONTRACT, METHOD)
 
 
+def is_whole(scan: Scan) -> bool:
+    """Whether the first event has all of its entries: a release before this one wrote one alone."""
+    first = scan(_PREFIX, _STOP, 1)
+    if not first:
+        return True
+    entry = decode(first[0][1], Entry, ENTRY_BYTES_MAX)
+    key = _when_key(entry.event_time_ms, _place(first[0][0][len(_PREFIX) :]))
+    return bool(scan(key, key + b"\0", 1))
+
+
 def digest_of(value: str) -> bytes:
     """What stands for a value in keys."""
     return sha256(value.encode()).digest()[:DIGEST_BYTES]

@@ -166,6 +166,10 @@ class StateStore:
         """Make the batch durable; touches nothing else, so another thread may wait for the disk."""
         self._database.write(staged.batch)
 
+    def write_index(self, index: Batch) -> None:
+        """Make local entries of blocks durable that this state stands on or above."""
+        self._database.write({_INDEX + key: value for key, value in index.items()})
+
     def settle(self, staged: Staged) -> None:
         """Let readers see the state that was written."""
         self._tree.commit(staged.layer.update)

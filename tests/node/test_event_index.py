@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.epcis.instant import parse_time
+from contracts.runtime import CoreRules
 from ledger.types import Height
-from node.event_index import PLACE_FIRST, PLACE_LAST, EventIndex, Place, _key, index_entries
+from node.event_index import PLACE_FIRST, PLACE_LAST, EventIndex, Place, _key, index_entries, is_whole
+from node.resume import recover
 from tests.contracts.chain import START_MS, key_of
 from tests.contracts.provenance.events import objects, unit
 from tests.node.api.fakes import FakeNode
@@ -74,3 +76,19 @@ async def test_pages_are_bounded() -> None:
 async def test_block_without_events_writes_nothing() -> None:
     """An empty block costs no index entry."""
     assert index_entries(await FakeNode().seal([])) == {}
+
+
+async def test_an_older_index_is_made_again() -> None:
+    """A home whose index has one entry an event gets the others at its start, and again after a crash."""
+    node = FakeNode()
+    await node.tell()
+    state = node.stores.state
+    whole = state.index_scan(b"", b"\xff", 10_000)
+    assert is_whole(state.index_scan)
+    for left_from in (b"event/", b"when/"):  # as an earlier release left it, and with some made already
+        lost = [key for key, _ in whole if not key.startswith((b"event/", left_from))]
+        first = min(key for key, _ in whole if key.startswith(b"when/"))
+        state.write_index(dict.fromkeys([*lost, first]))
+        assert not is_whole(state.index_scan)
+        recover(node.stores, CoreRules())
+        assert state.index_scan(b"", b"\xff", 10_000) == whole
