@@ -77,6 +77,8 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "transaction.unknown": 404,
     "validator.unknown": 404,
     "validators.unknown": 404,
+    "xml.too_large": 413,
+    "xml.too_many_nodes": 413,
 }
 
 RETRY_AFTER_SECONDS: Final = 1  # what a client that is told "later" waits, where nothing better is known

@@ -8,7 +8,8 @@ Source: EPCIS 2.0 sections 9.5 and 10 with its XML schemas 2.0; EPCIS 1.2 sectio
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Generator
+from typing import Final, TypeAlias, TypeVar
 
 from contracts.epcis.canonical_json import Json, JsonObject
 from contracts.epcis.document import Document, split_value
@@ -20,6 +21,10 @@ from node.epcis_xml.event import EventReader
 from node.epcis_xml.foreign import VALUE, Foreign, members
 from node.epcis_xml.names import EPCIS, EPCIS_1, EPCIS_QUERY, EPCIS_QUERY_1, STANDARD, Names
 from node.epcis_xml.tree import Element, parse_xml
+from node.pace import drained
+
+Result = TypeVar("Result")
+Steps: TypeAlias = Generator[None, None, Result]
 
 QUERY_NAME: Final = "SimpleEventQuery"  # of results that name no query, as many in use don't
 
@@ -31,14 +36,16 @@ _FORMS: Final = {
 }
 
 
-def split_xml(data: bytes) -> Document:
-    """As `contracts.epcis.document.split_document`, of XML.
+def split_xml(data: bytes) -> Steps[Document]:
+    """As `contracts.epcis.document.split_document`, of XML, in steps between which others may work.
 
     Raises:
         LedgerError: `xml.*`.
         EpcisError: every problem of the translation and the envelope.
     """
-    return _read(data, checks_events=False)
+    problems = Problems()
+    value = yield from translate(data, problems)
+    return _settled(None if value is None else split_value(value, problems, checks_events=False), problems)
 
 
 def check_xml(data: bytes) -> Document:
@@ -48,7 +55,9 @@ def check_xml(data: bytes) -> Document:
         LedgerError: `xml.*`.
         EpcisError: every problem of translation, envelope and events.
     """
-    return _read(data, checks_events=True)
+    problems = Problems()
+    value = drained(translate(data, problems))
+    return _settled(None if value is None else split_value(value, problems, checks_events=True), problems)
 
 
 def is_xml(data: bytes) -> bool:
@@ -59,13 +68,13 @@ def is_xml(data: bytes) -> bool:
     return head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(b"<")
 
 
-def translate(data: bytes, problems: Problems) -> JsonObject | None:
-    """The JSON form of an XML document or bare event, unchecked. None: it is no such document.
+def translate(data: bytes, problems: Problems) -> Steps[JsonObject | None]:
+    """The JSON form of an XML document or bare event, unchecked, in steps. None: it is no such document.
 
     Raises:
         LedgerError: `xml.*`.
     """
-    root = parse_xml(data)
+    root = yield from parse_xml(data)
     if root.name in KINDS and root.namespace in STANDARD:
         return _bare(root, problems)
     form, version = _FORMS.get((root.namespace, root.name), (None, 0))
@@ -74,13 +83,10 @@ def translate(data: bytes, problems: Problems) -> JsonObject | None:
         known = " or ".join(f"{{{namespace}}}{name}" for namespace, name in _FORMS)
         problems.add("epcis.not_a_document", "", f"{shown(name)} is no bare event and none of {known}")
         return None
-    return _Envelope(problems, version).read(root, form)
+    return (yield from _Envelope(problems, version).read(root, form))
 
 
-def _read(data: bytes, checks_events: bool) -> Document:
-    problems = Problems()
-    value = translate(data, problems)
-    document = None if value is None else split_value(value, problems, checks_events=checks_events)
+def _settled(document: Document | None, problems: Problems) -> Document:
     problems.raise_any()
     assert document is not None, "what could not be cut was reported"
     return document
@@ -103,7 +109,7 @@ class _Envelope:
         self._names = Names()
         self._events = EventReader(self._names, problems, version)
 
-    def read(self, root: Element, form: Form) -> JsonObject:
+    def read(self, root: Element, form: Form) -> Steps[JsonObject]:
         value: JsonObject = {"@context": [], "type": form.value}
         self._read_version(root, value)
         created = root.attribute("creationDate")
@@ -114,8 +120,9 @@ class _Envelope:
         if master_data is not None:
             value["epcisHeader"] = {"epcisMasterData": master_data}
         if body is not None:
-            value["epcisBody"] = (
-                self._query(body) if form is Form.QUERY else self._list_in(body, "/epcisBody")
+            is_query = form is Form.QUERY
+            value["epcisBody"] = yield from (
+                self._query(body) if is_query else self._list_in(body, "/epcisBody")
             )
         bound: list[Json] = [{prefix: namespace} for prefix, namespace in self._names.shared.items()]
         value["@context"] = [GS1_CONTEXT, *bound]
@@ -132,7 +139,7 @@ class _Envelope:
             words = f"schema version {shown(text)}, {self._version}.x was expected by the root's namespace"
             self._problems.add("epcis.unknown_version", "/schemaVersion", words)
 
-    def _query(self, body: Element) -> JsonObject:
+    def _query(self, body: Element) -> Steps[JsonObject]:
         results = _find(body, "QueryResults")
         if results is None:
             found = ", ".join(f"<{child.name[:40]}>" for child in body.children[:3]) or "nothing"
@@ -146,10 +153,10 @@ class _Envelope:
                 value[name] = element.text.strip()
         inner = _find(results, "resultsBody")
         if inner is not None:
-            value["resultsBody"] = self._list_in(inner, "/epcisBody/queryResults/resultsBody")
+            value["resultsBody"] = yield from self._list_in(inner, "/epcisBody/queryResults/resultsBody")
         return {"queryResults": value}
 
-    def _list_in(self, element: Element, pointer: str) -> JsonObject:
+    def _list_in(self, element: Element, pointer: str) -> Steps[JsonObject]:
         found = _find(element, "EventList")
         if found is None:
             return {}
@@ -157,6 +164,7 @@ class _Envelope:
         for child in members(found):
             at = f"{pointer}/eventList/{len(events)}"
             events.append(self._event(child, at))
+            yield
         return {"eventList": events}
 
     def _event(self, element: Element, pointer: str) -> JsonObject:

@@ -9,6 +9,7 @@ Source: XML 1.0 (fifth edition); Namespaces in XML 1.0.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 from xml.parsers import expat
@@ -19,6 +20,7 @@ from ledger.errors import LedgerError
 DEPTH_MAX: Final = 32  # of elements; the deepest documents in use reach 15
 NODES_MAX: Final = 1 << 18  # elements, attributes and namespace declarations: some 100 MiB at worst
 PREFIXES_IN_SCOPE_MAX: Final = 128  # at one element; looking one up walks them
+STRETCH_BYTES: Final = 16 << 10  # between two steps: some 2 ms; expat reads an unfinished tag again at each
 ATTRIBUTE_LENGTH_MAX: Final = 16 << 10  # characters; a URI in an event has at most 512
 
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
@@ -91,8 +93,8 @@ class Element:
         return XML if prefix == "xml" else None
 
 
-def parse_xml(data: bytes) -> Element:
-    """The root of a document.
+def parse_xml(data: bytes) -> Generator[None, None, Element]:
+    """The root of a document, returned after some steps of bounded length.
 
     Raises:
         LedgerError: `xml.*`; the message names the line.
@@ -103,7 +105,10 @@ def parse_xml(data: bytes) -> Element:
         raise _too_many()
     builder = _Builder()
     try:
-        builder.parser.Parse(data, True)
+        for start in range(0, len(data), STRETCH_BYTES):
+            builder.parser.Parse(data[start : start + STRETCH_BYTES], False)
+            yield
+        builder.parser.Parse(b"", True)
     except expat.ExpatError as problem:
         words = f"no XML: {expat.ErrorString(problem.code)} at line {problem.lineno}, column {problem.offset}"
         raise LedgerError("xml.malformed", words) from None

@@ -39,10 +39,12 @@ from node.api.epcis.headers import (
     CAPTURE_BYTES_MAX,
     CAPTURE_EVENTS_MAX,
     CAPTURE_TRANSACTIONS_MAX,
+    DOCUMENTS,
     JSON,
-    LD_JSON,
     SAID,
     SAID_OF_CAPTURE,
+    TEXT_XML,
+    XML,
     answer_type,
     check_headers,
 )
@@ -53,7 +55,9 @@ from node.api.routes import Call
 from node.api.tokens import Scope
 from node.api.transactions import PREFER, submit, wait_for
 from node.api.turns import Turns
+from node.epcis_xml.reading import split_xml
 from node.event_index import METHOD, is_capture
+from node.pace import Slices, sliced
 from node.service import TransactionRecord
 
 EVENT_WAIT_SECONDS: Final = 10  # a single event is answered when it is final, or after this
@@ -142,14 +146,15 @@ async def _read(api: Api, call: Call) -> Document:
     """The document in a request, each of its events checked.
 
     Raises:
-        LedgerError: `token.*`, `body.*`, `capture.*`, `json.*`, `epcis.*`.
+        LedgerError: `token.*`, `body.*`, `capture.*`, `json.*`, `xml.*`, `epcis.*`.
     """
     api.tokens.check(call.request.headers.get("Authorization"), Scope.CAPTURE, api.now_ms())
     check_headers(call.request)
     answer_type(call.request)
-    media_type(call.request, (JSON, LD_JSON))
+    kind = media_type(call.request, DOCUMENTS)
     data = await read_body(call.request, CAPTURE_BYTES_MAX, api.settings.body_seconds)
-    document = split_document(data)
+    is_xml = kind in (XML, TEXT_XML)
+    document = await sliced(split_xml(data), Slices()) if is_xml else split_document(data)
     if len(document.events) > CAPTURE_EVENTS_MAX:
         raise LedgerError(
             "capture.too_many_events",

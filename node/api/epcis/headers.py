@@ -17,6 +17,9 @@ from node.api.chain import release
 VERSION: Final = "2.0.0"
 JSON: Final = "application/json"
 LD_JSON: Final = "application/ld+json"
+XML: Final = "application/xml"
+TEXT_XML: Final = "text/xml"
+DOCUMENTS: Final = (JSON, LD_JSON, XML, TEXT_XML)
 CAPTURE_TRANSACTIONS_MAX: Final = 4  # of one document; each takes part of a block
 CAPTURE_EVENTS_MAX: Final = CAPTURE_TRANSACTIONS_MAX * EVENTS_MAX
 CAPTURE_BYTES_MAX: Final = 3 << 20  # parsing holds the event loop: 20 ms a MiB, 100 at worst

@@ -9,7 +9,7 @@ from aiohttp import web
 from contracts.epcis.envelope import Form
 from node.api.context import Api
 from node.api.epcis import capture, events
-from node.api.epcis.headers import CAPTURE_BYTES_MAX, JSON, LD_JSON, SAID_TO_OPTIONS
+from node.api.epcis.headers import CAPTURE_BYTES_MAX, DOCUMENTS, SAID_TO_OPTIONS
 from node.api.epcis.query import FILTERS, TIMES
 from node.api.parameters import Parameter
 from node.api.routes import Answer, Body, Call, Route
@@ -75,7 +75,12 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "Capture an EPCIS document, signed by this node's organisation",
         (Answer(202, "The job, whose place is in `Location`.", schema=_JOB),),
         parameters=(PREFER,),
-        body=Body((JSON, LD_JSON), CAPTURE_BYTES_MAX, "An EPCISDocument or EPCISQueryDocument.", _DOCUMENT),
+        body=Body(
+            DOCUMENTS,
+            CAPTURE_BYTES_MAX,
+            "An EPCISDocument or EPCISQueryDocument, in XML also of EPCIS 1.2.",
+            _DOCUMENT,
+        ),
         scope=Scope.CAPTURE,
         errors=(406, 408, 413, 415, 501),
     ),
@@ -100,7 +105,9 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
             Answer(202, "Not final yet: the job, whose place is in `Location`.", schema=_JOB),
         ),
         parameters=(PREFER,),
-        body=Body((JSON, LD_JSON), CAPTURE_BYTES_MAX, "One event with its `@context`.", _DOCUMENT),
+        body=Body(
+            DOCUMENTS, CAPTURE_BYTES_MAX, "One event with its `@context`, or as an XML element.", _DOCUMENT
+        ),
         scope=Scope.CAPTURE,
         errors=(406, 408, 409, 413, 415, 501),
     ),

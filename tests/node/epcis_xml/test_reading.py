@@ -14,6 +14,7 @@ from contracts.epcis.envelope import Form
 from contracts.epcis.problems import EpcisError, Problems
 from ledger.errors import LedgerError
 from node.epcis_xml.reading import check_xml, is_xml, split_xml, translate
+from node.pace import drained
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "epcis" / "xml"
 HEAD = (
@@ -369,7 +370,7 @@ def test_a_nest_beyond_what_json_holds_is_refused() -> None:
 
 def test_the_envelope_is_cut_without_its_events_checked() -> None:
     """A gateway cuts first and checks each event later, as with JSON."""
-    found = split_xml(document(seen("<madeUp/>"), seen()))
+    found = drained(split_xml(document(seen("<madeUp/>"), seen())))
     assert (len(found.events), found.pointers) == (2, (AT, "/epcisBody/eventList/1"))
 
 
@@ -401,14 +402,14 @@ def test_content_tells_the_form(data: bytes, expected: bool) -> None:
 def test_too_many_events_are_refused() -> None:
     """The limit of events is that of JSON documents."""
     with pytest.raises(LedgerError) as caught:
-        split_xml(document("<ObjectEvent/>" * 5_001))
+        drained(split_xml(document("<ObjectEvent/>" * 5_001)))
     assert caught.value.code == "epcis.too_many_events"
 
 
 def test_json_and_xml_of_one_event_are_one_event() -> None:
     """The JSON that a translation gives is itself a document with the same events."""
     data = (EXAMPLES / "harvest-2.0.xml").read_bytes()
-    value = translate(data, Problems())
+    value = drained(translate(data, Problems()))
     assert value is not None
     again: Document = check_document(canonical(value))
     assert again.events == check_xml(data).events

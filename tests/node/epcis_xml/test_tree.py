@@ -15,8 +15,15 @@ from node.epcis_xml.tree import (
     DEPTH_MAX,
     NODES_MAX,
     PREFIXES_IN_SCOPE_MAX,
-    parse_xml,
+    Element,
 )
+from node.epcis_xml.tree import parse_xml as parse_in_steps
+from node.pace import drained
+
+
+def parse_xml(data: bytes) -> Element:
+    return drained(parse_in_steps(data))
+
 
 SECONDS_MAX = 20.0  # of this process, its memory being traced; untraced the costliest takes one
 MEMORY_MAX = 256 << 20
