@@ -16,7 +16,7 @@ from contracts.epcis.identifiers import is_uri
 from contracts.epcis.problems import Problems, shown
 from contracts.epcis.vocabulary import Vocabulary, stored_term
 from ledger.errors import LedgerError
-from node.epcis_xml.foreign import Foreign, boolean_of, joined, kept_attributes, members, number_of
+from node.epcis_xml.foreign import SPACE, Foreign, boolean_of, joined, kept_attributes, members, number_of
 from node.epcis_xml.names import STANDARD, Names
 from node.epcis_xml.tree import XSI, Attribute, Element
 
@@ -93,7 +93,7 @@ class EventReader:
 
     def check_no_text(self, element: Element, pointer: str) -> None:
         """Note text between elements."""
-        text = element.text.strip()
+        text = element.text.strip(SPACE)
         if text:
             words = f"text {shown(text)} at line {element.line} where elements were expected"
             self._problems.add("epcis.wrong_type", pointer, words)
@@ -116,7 +116,7 @@ class EventReader:
     def number(self, text: str, pointer: str) -> Json:
         """The number that a text says, or the text, which the check of the event then refuses."""
         try:
-            found = number_of(text.strip())
+            found = number_of(text.strip(SPACE))
         except LedgerError as problem:
             self._problems.add(problem.code, pointer, problem.message)
             return 0
@@ -142,12 +142,12 @@ def _unknown(reader: EventReader, element: Element, pointer: str) -> Json:
 
 def _text(reader: EventReader, element: Element, pointer: str) -> Json:
     reader.check_leaf(element, pointer)
-    return reader.foreign.curie(element.text.strip(), element)
+    return reader.foreign.curie(element.text.strip(SPACE), element)
 
 
 def _time(reader: EventReader, element: Element, pointer: str) -> Json:
     reader.check_leaf(element, pointer)
-    return _whole_time(element.text.strip())
+    return _whole_time(element.text.strip(SPACE))
 
 
 def _number(reader: EventReader, element: Element, pointer: str) -> Json:
@@ -158,7 +158,7 @@ def _number(reader: EventReader, element: Element, pointer: str) -> Json:
 def _term(vocabulary: Vocabulary) -> _Read:
     def read(reader: EventReader, element: Element, pointer: str) -> Json:
         reader.check_leaf(element, pointer)
-        return _word(reader.foreign.curie(element.text.strip(), element), vocabulary)
+        return _word(reader.foreign.curie(element.text.strip(SPACE), element), vocabulary)
 
     return read
 
@@ -171,8 +171,8 @@ def _typed(name: str, vocabulary: Vocabulary) -> _Read:
         value: JsonObject = {}
         kind = element.attribute("type")
         if kind is not None:
-            value["type"] = _word(reader.foreign.curie(kind.strip(), element), vocabulary)
-        return value | {name: reader.foreign.curie(element.text.strip(), element)}
+            value["type"] = _word(reader.foreign.curie(kind.strip(SPACE), element), vocabulary)
+        return value | {name: reader.foreign.curie(element.text.strip(SPACE), element)}
 
     return read
 
@@ -233,7 +233,7 @@ def _reading(reader: EventReader, attribute: Attribute, text: str, pointer: str)
     name = attribute.name
     if name == "stringValue":
         return attribute.value
-    text = text.strip()
+    text = text.strip(SPACE)
     if name in NUMBERS:
         return reader.number(text, pointer)
     if name == "booleanValue":

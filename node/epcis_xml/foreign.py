@@ -26,8 +26,9 @@ LANGUAGE: Final = "@language"  # JSON-LD's word for xml:lang
 
 _NUMBER: Final = re.compile(r"([+-]?)0*([0-9]*)(?:\.([0-9]*))?([eE][+-]?[0-9]{1,9})?")
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
-_WRAPPERS: Final = ("extension", "baseExtension")
-_NOT_CURIE: Final = ("http", "https", "urn", "did", "ni")
+WRAPPERS: Final = ("extension", "baseExtension")  # of EPCIS 1.2, around what came later
+SPACE: Final = " \t\r\n"  # what XML calls white space
+SCHEMES: Final = ("http", "https", "urn", "did", "ni")  # of addresses: never prefixes
 
 
 def number_of(text: str) -> Json | None:
@@ -56,7 +57,7 @@ def boolean_of(text: str) -> bool | None:
 def members(element: Element) -> Iterator[Element]:
     """Its elements, with those inside EPCIS's own extension wrappers in their places."""
     for each in element.children:
-        if each.name in _WRAPPERS and each.namespace in STANDARD:
+        if each.name in WRAPPERS and each.namespace in STANDARD:
             yield from members(each)
         else:
             yield each
@@ -95,7 +96,7 @@ class Foreign:
     def curie(self, text: str, element: Element) -> str:
         """A text that may be `prefix:name`, its prefix bound as it is in the element."""
         prefix, colon, _ = text.partition(":")
-        if not colon or prefix in _NOT_CURIE:
+        if not colon or prefix in SCHEMES:
             return text
         namespace = element.namespace_of(prefix)
         return text if not namespace else self._names.value(text, namespace, prefix)
@@ -108,7 +109,7 @@ class Foreign:
         if kind == "list":
             return [self.content(each, keeps_space) for each in element.children]
         held = self._held(element, element.children, keeps_space)
-        text = element.text if keeps_space and not element.children else element.text.strip()
+        text = element.text if keeps_space and not element.children else element.text.strip(SPACE)
         if not held and kind != "object":
             return self._scalar(text, element, kind)
         if text:

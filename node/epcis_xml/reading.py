@@ -18,7 +18,7 @@ from contracts.epcis.prefixes import GS1_CONTEXT
 from contracts.epcis.problems import Problems, shown
 from contracts.epcis.validate import KINDS
 from node.epcis_xml.event import EventReader
-from node.epcis_xml.foreign import VALUE, Foreign, members
+from node.epcis_xml.foreign import SPACE, VALUE, Foreign, members
 from node.epcis_xml.names import EPCIS, EPCIS_1, EPCIS_QUERY, EPCIS_QUERY_1, STANDARD, Names
 from node.epcis_xml.tree import Element, parse_xml
 from node.pace import drained
@@ -114,7 +114,7 @@ class _Envelope:
         self._read_version(root, value)
         created = root.attribute("creationDate")
         if created is not None:
-            value["creationDate"] = created.strip()
+            value["creationDate"] = created.strip(SPACE)
         header, body = _find(root, "EPCISHeader"), _find(root, "EPCISBody")
         master_data = None if header is None else self._master_data(header)
         if master_data is not None:
@@ -133,7 +133,7 @@ class _Envelope:
         text = root.attribute("schemaVersion")
         if text is None:
             return
-        text = text.strip()
+        text = text.strip(SPACE)
         value["schemaVersion"] = "2.0"
         if text.split(".")[0] != str(self._version):
             words = f"schema version {shown(text)}, {self._version}.x was expected by the root's namespace"
@@ -150,7 +150,7 @@ class _Envelope:
         for name in ("queryName", "subscriptionID"):
             element = _find(results, name)
             if element is not None:
-                value[name] = element.text.strip()
+                value[name] = element.text.strip(SPACE)
         inner = _find(results, "resultsBody")
         if inner is not None:
             value["resultsBody"] = yield from self._list_in(inner, "/epcisBody/queryResults/resultsBody")
@@ -206,7 +206,7 @@ def _vocabulary_element(element: Element, read: Foreign) -> JsonObject:
         value["attributes"] = attributes
     children = _find(element, "children")
     if children is not None and children.children:
-        value["children"] = [each.text.strip() for each in _all(children, "id")]
+        value["children"] = [each.text.strip(SPACE) for each in _all(children, "id")]
     return value
 
 
