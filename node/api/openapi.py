@@ -14,7 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from node.api.models import Problem
 from node.api.parameters import Parameter
-from node.api.problems import MEDIA_TYPE
+from node.api.problems import MEDIA_TYPE, XML_MEDIA_TYPE
 from node.api.routes import Answer, Route
 
 VERSION: Final = "3.1.0"
@@ -94,10 +94,12 @@ def _responses(route: Route[Any]) -> dict[str, Any]:
     statuses = {*_EVERYWHERE, *route.errors, *((401, 403) if route.scope else ())}
     if route.method == "GET" and not route.is_long:
         responses["304"] = {"description": "The client has this answer already (`If-None-Match`)."}
+    in_xml = {XML_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+    others = in_xml if route.path.startswith("/epcis") else {}
     for status in sorted(statuses):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": _reference(Problem)}},
+            "content": {MEDIA_TYPE: {"schema": _reference(Problem)}, **others},
         }
     return responses
 

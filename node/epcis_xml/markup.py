@@ -10,6 +10,7 @@ from contracts.epcis.prefixes import GS1_PREFIXES, is_mentioned, is_prefix_pair
 from node.epcis_xml.foreign import JSON, LANGUAGE, SCHEMES, SPACE, VALUE, WRAPPERS
 from node.epcis_xml.names import MDA, escaped
 
+XML_HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _WORD: Final = re.compile(r"[A-Za-z0-9_]+")
 _MEASURED: Final = re.compile(r"[A-Za-z_]+")
 _TAIL: Final = re.compile(r"[^/#:?]*\Z")

@@ -20,10 +20,9 @@ from contracts.epcis.prefixes import read_context
 from contracts.epcis.problems import Problems
 from contracts.epcis.vocabulary import Vocabulary
 from ledger.types import TimeMs
-from node.epcis_xml.markup import Markup, attribute_of
+from node.epcis_xml.markup import XML_HEAD, Markup, attribute_of
 from node.epcis_xml.names import EPCIS, EPCIS_QUERY
 
-_HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _AFTER: Final = ("sourceList", "destinationList", "sensorElementList", "persistentDisposition", "ilmd")
 _WHERE: Final = ("bizStep", "disposition", "readPoint", "bizLocation")
 _FIRST: Final = (
@@ -93,7 +92,7 @@ def _write(
     prefix, namespace = ("epcisq", EPCIS_QUERY) if form is Form.QUERY else ("epcis", EPCIS)
     name = f"{prefix}:{form.value}"
     versions = f'schemaVersion="2.0" creationDate="{write_time(created_ms)}"'
-    pieces = [_HEAD, f'<{name} xmlns:{prefix}="{namespace}" {versions}>{around[0]}<EventList>\n']
+    pieces = [XML_HEAD, f'<{name} xmlns:{prefix}="{namespace}" {versions}>{around[0]}<EventList>\n']
     for event in events:
         pieces.append(write_event(event) + "\n")
         yield

@@ -48,6 +48,7 @@ from node.api.epcis.headers import (
     answer_type,
     check_headers,
 )
+from node.api.epcis.job_xml import job_xml
 from node.api.parameters import Parameter
 from node.api.problems import Refusal, problem_of
 from node.api.recorded import capture_results
@@ -344,12 +345,13 @@ def _event(transaction_id: TxId, index: int, result: EventResult) -> dict[str, A
 
 
 def _answer(call: Call, job: dict[str, Any], status: int, head: Height) -> web.Response:
+    is_xml = answer_type(call.request) == XML
     return bytes_answer(
         call,
-        msgspec.json.encode(job),
+        job_xml(job) if is_xml else msgspec.json.encode(job),
         head,
         status=status,
-        media_type=JSON,
+        media_type=XML if is_xml else JSON,
         headers={**SAID, **SAID_OF_CAPTURE},
     )
 

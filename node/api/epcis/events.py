@@ -23,14 +23,16 @@ from ledger.state import StateView
 from ledger.types import Height, TimeMs
 from node.api.answers import bytes_answer
 from node.api.context import Api
-from node.api.epcis.headers import SAID, answer_type, check_headers
+from node.api.epcis.headers import SAID, SAID_OF_XML, XML, answer_type, check_headers
 from node.api.epcis.query import BY_ITEM, PER_PAGE_DEFAULT, PER_PAGE_MAX, Query, read_query
 from node.api.parameters import IDENTIFIER_SCHEMA, Parameter, read_identifier, whole_number
 from node.api.recorded import Reader, RecordedEvent, recorded_place
 from node.api.routes import Call
 from node.api.tokens import Scope
 from node.api.turns import Turns
+from node.epcis_xml.writing import write_results
 from node.event_index import PLACE_FIRST, Entry, Place
+from node.pace import Slices, sliced
 
 ENTRIES_MAX: Final = 10_000  # index entries that one page looks at; then it ends, and its link goes on
 INDEX_PAGE: Final = 512  # entries read from the store at once
@@ -87,7 +89,7 @@ async def get_event(api: Api, call: Call) -> web.StreamResponse:
     places = _places(api, call.need(EVENT_ID))
     if not places:
         raise LedgerError("event.unknown", "no event with this identifier is recorded")
-    return _answer(call, api, await Reader(api.service).read(places), head, None)
+    return await _answer(call, api, await Reader(api.service).read(places), head, None)
 
 
 def _places(api: Api, event_id: str) -> list[Place]:
@@ -115,7 +117,7 @@ async def get_events(api: Api, call: Call) -> web.StreamResponse:
     bound = Place(Height(min(token.height, head) + 1), 0, 0)
     events, following = await _page(api, query, token.start, bound, per_page)
     link = None if following is None else _link(call.request, PageToken(Height(bound.height - 1), following))
-    return _answer(call, api, events, head, link)
+    return await _answer(call, api, events, head, link)
 
 
 async def _page(
@@ -198,18 +200,21 @@ def _all(api: Api, start: Place, bound: Place) -> Iterator[tuple[Place, Entry]]:
         start = page[-1][0].next()
 
 
-def _answer(
+async def _answer(
     call: Call, api: Api, events: list[RecordedEvent], head: Height, link: str | None
 ) -> web.Response:
     block = api.service.block(head)
     assert block is not None, "the last final block is here"
-    document = join_events((event.stored for event in events), TimeMs(block.block.header.time_ms), QUERY_NAME)
-    headers = dict(SAID)
+    kind, now = answer_type(call.request), TimeMs(block.block.header.time_ms)
+    stored = [event.stored for event in events]
+    if kind == XML:
+        body = await sliced(write_results(stored, now, QUERY_NAME), Slices())
+    else:
+        body = canonical(join_events(stored, now, QUERY_NAME))
+    headers = {**SAID, **(SAID_OF_XML if kind == XML else {})}
     if link is not None:
         headers["Link"] = f'<{link}>; rel="next"'
-    return bytes_answer(
-        call, canonical(document), head, media_type=answer_type(call.request), headers=headers
-    )
+    return bytes_answer(call, body, head, media_type=kind, headers=headers)
 
 
 def _link(request: web.Request, token: PageToken) -> str:

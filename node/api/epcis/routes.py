@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -9,7 +10,7 @@ from aiohttp import web
 from contracts.epcis.envelope import Form
 from node.api.context import Api
 from node.api.epcis import capture, events
-from node.api.epcis.headers import CAPTURE_BYTES_MAX, DOCUMENTS, SAID_TO_OPTIONS
+from node.api.epcis.headers import CAPTURE_BYTES_MAX, DOCUMENTS, SAID_TO_OPTIONS, XML
 from node.api.epcis.query import FILTERS, TIMES
 from node.api.parameters import Parameter
 from node.api.routes import Answer, Body, Call, Route
@@ -49,6 +50,14 @@ _QUERY: Final = (
 )
 
 
+def _either(status: int, description: str, schema: Mapping[str, Any]) -> tuple[Answer, ...]:
+    """An answer in JSON, or in XML where the client would rather have that."""
+    return (
+        Answer(status, description, schema=schema),
+        Answer(status, description, media_type=XML),
+    )
+
+
 def _options(*methods: str) -> Any:
     async def options(api: Api, call: Call) -> web.StreamResponse:
         return web.Response(
@@ -73,7 +82,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "/epcis/capture",
         capture.post_document,
         "Capture an EPCIS document, signed by this node's organisation",
-        (Answer(202, "The job, whose place is in `Location`.", schema=_JOB),),
+        _either(202, "The job, whose place is in `Location`.", _JOB),
         parameters=(PREFER,),
         body=Body(
             DOCUMENTS,
@@ -90,7 +99,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "/epcis/capture/{captureID}",
         capture.get_job,
         "Where a capture stands",
-        (Answer(200, "The job.", schema=_JOB),),
+        _either(200, "The job.", _JOB),
         parameters=(capture.CAPTURE_ID,),
         errors=(404, 406, 501),
     ),
@@ -102,7 +111,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "Capture one event and wait until it is recorded",
         (
             Answer(201, "Recorded; its place is in `Location`."),
-            Answer(202, "Not final yet: the job, whose place is in `Location`.", schema=_JOB),
+            *_either(202, "Not final yet: the job, whose place is in `Location`.", _JOB),
         ),
         parameters=(PREFER,),
         body=Body(
@@ -116,7 +125,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "/epcis/events",
         events.get_events,
         "Events that match a query, in the order in which they were recorded",
-        (Answer(200, "A page; `Link` leads to the next one.", schema=_QUERY_DOCUMENT),),
+        _either(200, "A page; `Link` leads to the next one.", _QUERY_DOCUMENT),
         parameters=(events.PER_PAGE, events.NEXT_PAGE, *_QUERY),
         errors=(406, 413, 501),
         takes_other_parameters=True,
@@ -127,7 +136,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "/epcis/events/{eventID}",
         events.get_event,
         "The one event with a recording id, or all with an eventID: an event, and what declares it erroneous",
-        (Answer(200, "One event or more.", schema=_QUERY_DOCUMENT),),
+        _either(200, "One event or more.", _QUERY_DOCUMENT),
         parameters=(events.EVENT_ID,),
         errors=(404, 406, 501),
     ),
