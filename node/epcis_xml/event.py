@@ -6,7 +6,7 @@ Source: EPCIS 2.0 section 9.5 with its XML schema 2.0; EPCIS 1.2 section 9.5 wit
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -17,7 +17,7 @@ from contracts.epcis.problems import Problems, shown
 from contracts.epcis.vocabulary import Vocabulary, stored_term
 from ledger.errors import LedgerError
 from node.epcis_xml.foreign import SPACE, Foreign, boolean_of, joined, kept_attributes, members, number_of
-from node.epcis_xml.names import STANDARD, Names
+from node.epcis_xml.names import STANDARD, Names, unescaped
 from node.epcis_xml.tree import XSI, Attribute, Element
 
 NUMBERS: Final = ("value", "minValue", "maxValue", "meanValue", "sDev", "percRank", "percValue")
@@ -47,9 +47,7 @@ class EventReader:
         """The event as JSON."""
         self.foreign.pointer = pointer
         event: JsonObject = {"type": element.name}
-        for attribute in kept_attributes(element):
-            if not (is_root and attribute.name in _OF_DOCUMENTS and not attribute.namespace):
-                event[self.foreign.key(attribute)] = attribute.value
+        self.add_attributes(event, element, pointer, _OF_DOCUMENTS if is_root else ())
         self._check_order(element, pointer)
         self.fill(event, element, pointer, _EVENT)
         _settle_certification(event)
@@ -65,22 +63,23 @@ class EventReader:
         foreign: dict[str, list[Json]] = {}
         for each in members(element):
             if each.namespace in STANDARD:
-                self._add(value, each, child(pointer, each.name), fields.get(each.name, _unknown))
+                name = unescaped(each.name)
+                self._add(value, name, each, child(pointer, name), fields.get(name, _unknown))
             else:
                 self.foreign.gather(foreign, each)
         value |= joined(foreign)
         self.check_no_text(element, pointer)
 
-    def _add(self, value: JsonObject, element: Element, at: str, field: _Field) -> None:
-        held = value.setdefault(element.name, []) if isinstance(field, _Many) else value.get(element.name)
+    def _add(self, value: JsonObject, name: str, element: Element, at: str, field: _Field) -> None:
+        held = value.setdefault(name, []) if isinstance(field, _Many) else value.get(name)
         if isinstance(field, _Many) and isinstance(held, list):
             held.append(field.read(self, element, f"{at}/{len(held)}"))
-        elif element.name in value:
-            words = f"<{element.name}> stands a second time at line {element.line}"
+        elif name in value:
+            words = f"<{element.name[:40]}> stands a second time at line {element.line}"
             self._problems.add("epcis.duplicate_field", at, words)
         elif element.attribute("nil", XSI) not in ("true", "1"):  # nil is how a schema says: not there
             assert not isinstance(field, _Many), "what repeats is in a list"
-            value[element.name] = field(self, element, at)
+            value[name] = field(self, element, at)
 
     def _check_order(self, element: Element, pointer: str) -> None:
         names = [each.name for each in members(element) if each.namespace in STANDARD]
@@ -90,6 +89,20 @@ class EventReader:
         if late:
             words = f"<action> at line {element.line} ff. stands before <{late[0]}>, which comes first"
             self._problems.add("epcis.wrong_order", f"{pointer}/action", words)
+
+    def add_attributes(
+        self, value: JsonObject, element: Element, pointer: str, ignored: Sequence[str] = ()
+    ) -> None:
+        """Add attributes with a namespace as extensions, and note others: EPCIS defines none there."""
+        for attribute in kept_attributes(element):
+            if attribute.namespace:
+                value[self.foreign.key(attribute)] = self.foreign.curie(attribute.value, element)
+            elif attribute.name not in ignored:
+                self._no_attribute(element, attribute, pointer)
+
+    def _no_attribute(self, element: Element, attribute: Attribute, pointer: str) -> None:
+        words = f"<{element.name[:40]}> at line {element.line} has no attribute {shown(attribute.name)}"
+        self._problems.add("epcis.unknown_field", child(pointer, attribute.name), words)
 
     def check_no_text(self, element: Element, pointer: str) -> None:
         """Note text between elements."""
@@ -105,8 +118,7 @@ class EventReader:
             self._problems.add("epcis.wrong_type", pointer, f"{words}, where only text was expected")
         for attribute in kept_attributes(element):
             if attribute.name not in attributes or attribute.namespace:
-                words = f"<{element.name}> at line {element.line} has no attribute {shown(attribute.name)}"
-                self._problems.add("epcis.unknown_field", child(pointer, attribute.name), words)
+                self._no_attribute(element, attribute, pointer)
 
     def unexpected(self, element: Element, pointer: str, expected: str) -> None:
         """Note an element where another was expected."""
@@ -204,9 +216,8 @@ def _once(read_list: _Read) -> _Read:
 
 def _object(fields: Mapping[str, _Field]) -> _Read:
     def read(reader: EventReader, element: Element, pointer: str) -> Json:
-        value: JsonObject = {
-            reader.foreign.key(attribute): attribute.value for attribute in kept_attributes(element)
-        }
+        value: JsonObject = {}
+        reader.add_attributes(value, element, pointer)
         reader.fill(value, element, pointer, fields)
         return value
 

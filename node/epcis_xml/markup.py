@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from contracts.epcis.prefixes import GS1_PREFIXES, is_mentioned, is_prefix_pair
 from node.epcis_xml.foreign import JSON, LANGUAGE, SCHEMES, SPACE, VALUE, WRAPPERS
-from node.epcis_xml.names import MDA, escaped
+from node.epcis_xml.names import MDA, STANDARD, escaped
+from node.epcis_xml.tree import XML, XSI
 
 XML_HEAD: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _WORD: Final = re.compile(r"[A-Za-z0-9_]+")
@@ -17,6 +18,8 @@ _TAIL: Final = re.compile(r"[^/#:?]*\Z")
 _FORBIDDEN: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _TEXT: Final = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord("\r"): "&#13;"}
 _IN_ATTRIBUTE: Final = {**_TEXT, ord('"'): "&quot;", ord("\t"): "&#9;", ord("\n"): "&#10;"}
+# No extension is named by these: XML forbids it, or the name would be a field or a mark of ours.
+_RESERVED: Final = (*STANDARD, JSON, XML, XSI, "http://www.w3.org/2000/xmlns/")
 _XML_NAMESPACES: Final = {**GS1_PREFIXES, "cbvmda": MDA}
 
 
@@ -31,8 +34,13 @@ class Markup:
     def __init__(self, bound: dict[str, str], body: bytes) -> None:
         self._bound = bound
         self._body = body
-        self._declared = {prefix: namespace for prefix, namespace in bound.items() if _is_free(prefix)}
-        self._mark = ""
+        self._declared = {
+            prefix: namespace
+            for prefix, namespace in bound.items()
+            if _is_free(prefix) and namespace not in _RESERVED
+        }
+        self._made: dict[str, str] = {}
+        self._number = 0
 
     @staticmethod
     def text(value: str) -> str:
@@ -64,12 +72,19 @@ class Markup:
         """A bare name of a component as `cbv:Comp-word`."""
         return self._vocabulary_word(text, "cbv", "Comp-")
 
+    def expanded(self, name: str) -> tuple[str, str]:
+        """Namespace and local name of a name that was written: no two attributes may have the same."""
+        prefix, colon, local = name.partition(":")
+        return (self._declared[prefix], local) if colon else ("", name)
+
     def name(self, key: str) -> str:
         """The XML name of a JSON key that is `prefix:name`, an absolute URI or a bare name."""
         prefix, colon, local = key.partition(":")
         if not colon:
             return _bare(key)
         namespace = self._bound.get(prefix) or _XML_NAMESPACES.get(prefix)
+        if namespace in _RESERVED:
+            return _bare(key)
         if namespace is None:
             return self._address(key) if prefix in SCHEMES else _bare(key)
         if not _is_free(prefix):
@@ -143,21 +158,19 @@ class Markup:
         return f"{prefix}:{head}{text}"
 
     def _marked(self, name: str, value: str) -> str:
-        self._mark = self._mark or self._made_up(JSON, "farmgate")
-        return f' {self._mark}:{name}="{value}"'
+        return f' {self._made_up(JSON, "farmgate")}:{name}="{value}"'
 
     def _made_up(self, namespace: str, wanted: str = "ns") -> str:
         """A prefix for a namespace that the event binds to none."""
-        number = 0
-        while True:
-            prefix = wanted if number == 0 else f"{wanted}{number}"
-            if self._declared.get(prefix) == namespace:
-                return prefix
-            is_taken = prefix in self._declared or prefix in self._bound or is_mentioned(prefix, self._body)
-            if not is_taken and prefix not in GS1_PREFIXES:
-                self._declared[prefix] = namespace
-                return prefix
-            number += 1
+        prefix = self._made.get(namespace, "")
+        while not prefix:
+            self._number += 1
+            made = wanted if self._number == 1 else f"{wanted}{self._number}"
+            is_taken = made in self._declared or made in self._bound or made in GS1_PREFIXES
+            if not is_taken and not is_mentioned(made, self._body):
+                prefix = self._made[namespace] = made
+                self._declared[made] = namespace
+        return prefix
 
 
 def attribute_of(name: str, value: str) -> str:

@@ -115,7 +115,7 @@ class _Envelope:
         created = root.attribute("creationDate")
         if created is not None:
             value["creationDate"] = created.strip(SPACE)
-        header, body = _find(root, "EPCISHeader"), _find(root, "EPCISBody")
+        header, body = _find(root, "EPCISHeader"), self._one(root, "EPCISBody", "/epcisBody")
         master_data = None if header is None else self._master_data(header)
         if master_data is not None:
             value["epcisHeader"] = {"epcisMasterData": master_data}
@@ -139,8 +139,16 @@ class _Envelope:
             words = f"schema version {shown(text)}, {self._version}.x was expected by the root's namespace"
             self._problems.add("epcis.unknown_version", "/schemaVersion", words)
 
+    def _one(self, element: Element, name: str, pointer: str) -> Element | None:
+        """The only element of its name; a second one is noted, for its events would be lost."""
+        found = _all(element, name)
+        if len(found) > 1:
+            words = f"<{name}> stands a second time at line {found[1].line}"
+            self._problems.add("epcis.duplicate_field", pointer, words)
+        return found[0] if found else None
+
     def _query(self, body: Element) -> Steps[JsonObject]:
-        results = _find(body, "QueryResults")
+        results = self._one(body, "QueryResults", "/epcisBody/queryResults")
         if results is None:
             found = ", ".join(f"<{child.name[:40]}>" for child in body.children[:3]) or "nothing"
             words = f"<QueryResults> was expected at line {body.line}, found {found}"
@@ -151,13 +159,13 @@ class _Envelope:
             element = _find(results, name)
             if element is not None:
                 value[name] = element.text.strip(SPACE)
-        inner = _find(results, "resultsBody")
+        inner = self._one(results, "resultsBody", "/epcisBody/queryResults/resultsBody")
         if inner is not None:
             value["resultsBody"] = yield from self._list_in(inner, "/epcisBody/queryResults/resultsBody")
         return {"queryResults": value}
 
     def _list_in(self, element: Element, pointer: str) -> Steps[JsonObject]:
-        found = _find(element, "EventList")
+        found = self._one(element, "EventList", f"{pointer}/eventList")
         if found is None:
             return {}
         events: list[Json] = []

@@ -176,14 +176,15 @@ class _Event:
 
     def _measured(self, name: str, value: dict[str, Any]) -> str:
         """Sensor metadata or a report: attributes, and elements for what is no text."""
-        attributes, inner = [], []
-        for key, item in value.items():
-            if ":" not in key:
-                attributes.append(attribute_of(key, self._reading(key, item)))
-            elif isinstance(item, str):
-                attributes.append(attribute_of(self._markup.name(key), item))
-            else:
-                inner.append(self._markup.foreign(key, item))
+        attributes = [
+            attribute_of(key, self._reading(key, item)) for key, item in value.items() if ":" not in key
+        ]
+        others = {key: item for key, item in value.items() if ":" in key}
+        names = {key: self._markup.name(key) for key, item in others.items() if isinstance(item, str)}
+        if len({self._markup.expanded(name) for name in names.values()}) < len(names):
+            names = {}  # two spellings of one name: as elements they may repeat
+        attributes += [attribute_of(name, others[key]) for key, name in names.items()]
+        inner = [self._markup.foreign(key, item) for key, item in others.items() if key not in names]
         return f"<{name}{''.join(attributes)}>{''.join(inner)}</{name}>"
 
     def _reading(self, key: str, item: Any) -> str:

@@ -17,10 +17,11 @@ _OF_A_PROBLEM: Final = ("type", "title", "status", "detail")
 
 def job_xml(job: dict[str, Any]) -> bytes:
     """The job as an `EPCISCaptureJob`."""
-    errors = [f"<errors>{_elements(error, _OF_A_PROBLEM)}</errors>" for error in job["errors"]]
+    listed = "".join(f"<error>{_elements(error, _OF_A_PROBLEM)}</error>" for error in job["errors"])
+    errors = f"<errors>{listed}</errors>" if listed else ""
     markup = Markup(_OURS, b"")
     ours = markup.foreign("farmgate:transactions", job["transactions"])
-    inner = f"{_elements(job, _FIELDS)}{''.join(errors)}{ours}"
+    inner = f"{_elements(job, _FIELDS)}{errors}{ours}"
     start = f'<epcisc:EPCISCaptureJob xmlns:epcisc="{_CAPTURE}"{markup.declarations()}>'
     return f"{XML_HEAD}{start}{inner}</epcisc:EPCISCaptureJob>\n".encode()
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from contracts.epcis.captured import read_captured
+from node.api.epcis.job_xml import job_xml
 from node.api.tokens import Scope
 from node.epcis_xml.reading import check_xml
 from tests.node.api.fakes import Running
@@ -94,6 +95,30 @@ async def test_a_job_in_xml(site: Running) -> None:
     ]
     again = await read(site, headers["Location"])
     assert ElementTree.fromstring(again[2]).findtext("captureID") == job.findtext("captureID")
+
+
+def test_a_job_that_failed_tells_why() -> None:
+    """Errors are listed with the members of a problem; of events that were not recorded nothing is told."""
+    job = {
+        "captureID": "ab",
+        "running": False,
+        "success": False,
+        "createdAt": "2026-01-01T00:00:00.000Z",
+        "captureErrorBehaviour": "rollback",
+        "errors": [
+            {"type": "epcisException:X", "title": "Gone", "status": 410, "code": "a.b", "detail": "<&>"}
+        ],
+        "transactions": [],
+    }
+    found = ElementTree.fromstring(job_xml(job))
+    (error,) = found.findall("errors/error")
+    assert [(each.tag, each.text) for each in error] == [
+        ("type", "epcisException:X"),
+        ("title", "Gone"),
+        ("status", "410"),
+        ("detail", "<&>"),
+    ]
+    assert found.findtext("finishedAt") is None
 
 
 async def test_one_event_in_xml(site: Running) -> None:

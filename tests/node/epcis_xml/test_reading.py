@@ -317,11 +317,43 @@ def test_what_only_version_1_allows_is_an_extension() -> None:
         ("<errorDeclaration/>", "epcis.missing_field", "/errorDeclaration/declarationTime"),
         ("<eventID>no uri</eventID>", "epcis.bad_uri", "/eventID"),
         ("<childEPCs/>", "epcis.unknown_field", "/childEPCs"),
+        ("<readPoint id='urn:x:y'/>", "epcis.unknown_field", "/readPoint/id"),
     ],
 )
 def test_faults_are_named_by_pointer(inner: str, code: str, pointer: str) -> None:
     """What is wrong with an event is found where its JSON form has it."""
     assert (code, AT + pointer) in problems_of(document(seen(inner)))
+
+
+def test_attributes_are_no_fields() -> None:
+    """EPCIS defines no attributes on an event: without a namespace one is unknown, with one it extends."""
+    event = seen("<x:b>1</x:b>", "xmlns:x='urn:x:' x:a='2'")
+    assert (event_of(document(event))["x:a"], event_of(document(event))["x:b"]) == ("2", "1")
+    for name in ("type", "eventID", "schemaVersion"):
+        assert (problems_of(document(seen(attributes=f"{name}='urn:x:y'")))) == [
+            ("epcis.unknown_field", f"{AT}/{name}")
+        ]
+
+
+@pytest.mark.parametrize(("name", "pointer"), [("EPCISBody", ""), ("EventList", "/eventList")])
+def test_no_events_are_lost_in_a_second_list(name: str, pointer: str) -> None:
+    """A second body or list is refused, not passed over."""
+    data = document(seen())
+    part = data[data.index(f"<{name}>".encode()) : data.index(f"</{name}>".encode()) + len(name) + 3]
+    assert problems_of(data.replace(part, part + part)) == [("epcis.duplicate_field", f"/epcisBody{pointer}")]
+
+
+def test_results_of_version_1_are_read() -> None:
+    """A query document of 1.2, its EPCIS elements with or without a prefix."""
+    data = (
+        "<q:EPCISQueryDocument xmlns:q='urn:epcglobal:epcis-query:xsd:1' schemaVersion='1' creationDate='"
+        "2026-01-01T00:00:00Z'><EPCISBody><q:QueryResults><queryName>mine</queryName><resultsBody><EventList>"
+        f"{seen()}<extension>{seen()}</extension></EventList></resultsBody></q:QueryResults></EPCISBody>"
+        "</q:EPCISQueryDocument>"
+    )
+    found = check_xml(data.encode())
+    assert (found.form, len(found.events)) == (Form.QUERY, 2)
+    assert found.pointers[1] == "/epcisBody/queryResults/resultsBody/eventList/1"
 
 
 def test_times_come_before_the_action() -> None:

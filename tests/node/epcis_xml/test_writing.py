@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from node.epcis_xml.writing import write_document, write_event, write_results
 from node.pace import drained
 from tests.contracts.epcis.samples import VALID, integers, text
 
+SECONDS_MAX = 2.0  # of the processor; the usual is a tenth
 NOW = TimeMs(1_750_000_000_000)
 EVENT = {
     "type": "ObjectEvent",
@@ -214,6 +216,47 @@ def test_prefixes_that_xml_or_gs1_keep_for_themselves() -> None:
     event = StoredEvent(captured, NOW, "urn:x:e")
     again = check_xml(write_event(event).encode())
     assert meanings(again) == [meaning(event)]
+
+
+@pytest.mark.parametrize(
+    "namespace",
+    [
+        "http://www.w3.org/XML/1998/namespace",
+        "http://www.w3.org/2000/xmlns/",
+        "http://www.w3.org/2001/XMLSchema-instance",
+        "urn:epcglobal:epcis:xsd:2",
+        "urn:epcglobal:epcis-query:xsd:2",
+        "urn:farmgate:json",
+    ],
+)
+def test_namespaces_that_would_break_or_bend_the_answer(namespace: str) -> None:
+    """An extension in a namespace that XML, EPCIS or this writer keeps is told by its bare name."""
+    sensor = [{"sensorReport": [{"r:type": "1", "type": "Mass"}], "r:nil": "true"}]
+    more = {"r:action": "DELETE", "r:is": "list", "sensorElementList": sensor}
+    fields = EVENT | more | {"@context": [{"r": namespace}]}
+    data = write_event(StoredEvent(CapturedEvent((), canonical(fields)), NOW, "urn:x:e")).encode()
+    found = read_captured(check_xml(data).events[0]).fields
+    assert {name: found[name] for name in EVENT | more} == EVENT | more
+
+
+def test_one_name_in_two_spellings() -> None:
+    """Attributes may not repeat, so a name that is there twice is told by elements; both values return."""
+    report = {"a:n": "1", "b:n": "2", "urn:x:n": "3", "type": "Mass"}
+    context = [{"a": "urn:x:"}, {"b": "urn:x:"}]
+    fields = EVENT | {"@context": context, "sensorElementList": [{"sensorReport": [report]}]}
+    data = write_event(StoredEvent(CapturedEvent((), canonical(fields)), NOW, "urn:x:e")).encode()
+    found = read_captured(check_xml(data).events[0]).fields
+    assert found["sensorElementList"] == [{"sensorReport": [{"a:n": ["1", "2", "3"], "type": "Mass"}]}]
+
+
+def test_many_names_cost_little() -> None:
+    """Thousands of addresses as names, each of its own namespace, are written in a moment."""
+    fields = EVENT | {f"urn:n{number}:x": 1 for number in range(6_000)}
+    event = StoredEvent(CapturedEvent((), canonical(fields)), NOW, "urn:x:e")
+    began = time.process_time()
+    root = ElementTree.fromstring(write_event(event))
+    assert len(root) == len(EVENT) + 6_000
+    assert time.process_time() - began < SECONDS_MAX
 
 
 def test_the_document_is_of_the_standard() -> None:
