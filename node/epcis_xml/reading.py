@@ -18,7 +18,7 @@ from contracts.epcis.prefixes import GS1_CONTEXT
 from contracts.epcis.problems import Problems, shown
 from contracts.epcis.validate import KINDS
 from node.epcis_xml.event import EventReader
-from node.epcis_xml.foreign import SPACE, VALUE, Foreign, members
+from node.epcis_xml.foreign import SPACE, VALUE, Foreign, joined, members
 from node.epcis_xml.names import EPCIS, EPCIS_1, EPCIS_QUERY, EPCIS_QUERY_1, STANDARD, Names
 from node.epcis_xml.tree import Element, parse_xml
 from node.pace import drained
@@ -119,6 +119,7 @@ class _Envelope:
         master_data = None if header is None else self._master_data(header)
         if master_data is not None:
             value["epcisHeader"] = {"epcisMasterData": master_data}
+        value |= self._extensions(root, "")
         if body is not None:
             is_query = form is Form.QUERY
             value["epcisBody"] = yield from (
@@ -154,26 +155,37 @@ class _Envelope:
             words = f"<QueryResults> was expected at line {body.line}, found {found}"
             self._problems.add("epcis.not_a_document", "/epcisBody/queryResults", words)
             return {"queryResults": {"queryName": QUERY_NAME, "resultsBody": {"eventList": []}}}
-        value: JsonObject = {"queryName": QUERY_NAME}
+        pointer = "/epcisBody/queryResults"
+        value: JsonObject = {"queryName": QUERY_NAME, **self._extensions(results, pointer)}
         for name in ("queryName", "subscriptionID"):
             element = _find(results, name)
             if element is not None:
                 value[name] = element.text.strip(SPACE)
-        inner = self._one(results, "resultsBody", "/epcisBody/queryResults/resultsBody")
+        inner = self._one(results, "resultsBody", f"{pointer}/resultsBody")
         if inner is not None:
-            value["resultsBody"] = yield from self._list_in(inner, "/epcisBody/queryResults/resultsBody")
-        return {"queryResults": value}
+            value["resultsBody"] = yield from self._list_in(inner, f"{pointer}/resultsBody")
+        return {**self._extensions(body, "/epcisBody"), "queryResults": value}
 
     def _list_in(self, element: Element, pointer: str) -> Steps[JsonObject]:
         found = self._one(element, "EventList", f"{pointer}/eventList")
+        value = self._extensions(element, pointer)
         if found is None:
-            return {}
+            return value
         events: list[Json] = []
         for child in members(found):
             at = f"{pointer}/eventList/{len(events)}"
             events.append(self._event(child, at))
             yield
-        return {"eventList": events}
+        return value | {"eventList": events}
+
+    def _extensions(self, element: Element, pointer: str) -> JsonObject:
+        """What a document says beside its events: some of it tells how to hash them."""
+        read = Foreign(self._names, self._problems, pointer)
+        held: dict[str, list[Json]] = {}
+        for each in element.children:
+            if each.namespace not in STANDARD:
+                read.gather(held, each)
+        return joined(held)
 
     def _event(self, element: Element, pointer: str) -> JsonObject:
         if element.namespace not in STANDARD:

@@ -54,6 +54,15 @@ def problems_of(data: bytes) -> list[tuple[str, str]]:
     return [(problem.code, problem.pointer) for problem in caught.value.problems]
 
 
+def test_what_a_document_says_of_hashing() -> None:
+    """Extensions beside the events come along: fields that hashes leave out are known."""
+    ignored = "<x:ignoreFields xmlns:x='urn:x:' xmlns:y='urn:y:'><y:note/><y:row/></x:ignoreFields>"
+    data = document(seen("<y:note xmlns:y='urn:y:'>1</y:note>"))
+    for place in (b"<EPCISBody>", b"<EventList>"):
+        found = check_xml(data.replace(place, ignored.encode() + place))
+        assert found.ignored == ("{urn:y:}note", "{urn:y:}row")
+
+
 def test_versions_1_2_and_2_0_say_the_same_events() -> None:
     """One harvest in both versions: equal events with equal identities, whatever wraps their parts."""
     new = check_xml((EXAMPLES / "harvest-2.0.xml").read_bytes())
