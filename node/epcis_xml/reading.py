@@ -26,6 +26,7 @@ from node.pace import drained
 Result = TypeVar("Result")
 Steps: TypeAlias = Generator[None, None, Result]
 
+EVENT_NODES_MAX: Final = 1 << 15  # of one event, which is read in one step; 128 KiB of JSON hold no more
 QUERY_NAME: Final = "SimpleEventQuery"  # of results that name no query, as many in use don't
 
 _FORMS: Final = {
@@ -92,7 +93,9 @@ def _settled(document: Document | None, problems: Problems) -> Document:
     return document
 
 
-def _bare(root: Element, problems: Problems) -> JsonObject:
+def _bare(root: Element, problems: Problems) -> JsonObject | None:
+    if _is_too_large(root, "", problems):
+        return None
     names = Names()
     event = EventReader(names, problems).read(root, "", is_root=True)
     bound: list[Json] = [{prefix: namespace} for prefix, namespace in names.shared.items()]
@@ -116,7 +119,7 @@ class _Envelope:
         if created is not None:
             value["creationDate"] = created.strip(SPACE)
         header, body = _find(root, "EPCISHeader"), self._one(root, "EPCISBody", "/epcisBody")
-        master_data = None if header is None else self._master_data(header)
+        master_data = None if header is None else (yield from self._master_data(header))
         if master_data is not None:
             value["epcisHeader"] = {"epcisMasterData": master_data}
         value |= self._extensions(root, "")
@@ -191,6 +194,8 @@ class _Envelope:
         if element.namespace not in STANDARD:
             words = f"{shown(element.name)} at line {element.line} is of namespace {shown(element.namespace)}"
             self._problems.add("epcis.unknown_kind", f"{pointer}/type", f"{words}, which has no events")
+        if _is_too_large(element, pointer, self._problems):
+            return {"type": element.name}
         self._names.next_event()
         event = self._events.read(element, pointer)
         own: list[Json] = [{prefix: namespace} for prefix, namespace in self._names.own.items()]
@@ -198,22 +203,38 @@ class _Envelope:
             event["@context"] = own
         return event
 
-    def _master_data(self, header: Element) -> JsonObject | None:
+    def _master_data(self, header: Element) -> Steps[JsonObject | None]:
         found = next((each for each in members(header) if each.name == "EPCISMasterData"), None)
         listed = None if found is None else _find(found, "VocabularyList")
         if listed is None:
             return None
         read = Foreign(Names(), self._problems, "/epcisHeader/epcisMasterData")
-        return {"vocabularyList": [_vocabulary(each, read) for each in _all(listed, "Vocabulary")]}
+        vocabularies: list[Json] = []
+        for each in _all(listed, "Vocabulary"):
+            vocabulary = yield from _vocabulary(each, read)
+            vocabularies.append(vocabulary)
+        return {"vocabularyList": vocabularies}
 
 
-def _vocabulary(element: Element, read: Foreign) -> JsonObject:
+def _is_too_large(event: Element, pointer: str, problems: Problems) -> bool:
+    waiting, nodes = [event], 0
+    while waiting and nodes <= EVENT_NODES_MAX:
+        found = waiting.pop()
+        nodes += 1 + len(found.attributes)
+        waiting += found.children
+    if nodes > EVENT_NODES_MAX:
+        words = f"the event at line {event.line} has more than {EVENT_NODES_MAX:,} elements and attributes"
+        problems.add("epcis.event_too_large", pointer, words)
+    return nodes > EVENT_NODES_MAX
+
+
+def _vocabulary(element: Element, read: Foreign) -> Steps[JsonObject]:
     listed = _find(element, "VocabularyElementList")
-    elements = [] if listed is None else _all(listed, "VocabularyElement")
-    return {
-        "type": element.attribute("type") or "",
-        "vocabularyElementList": [_vocabulary_element(each, read) for each in elements],
-    }
+    elements: list[Json] = []
+    for each in [] if listed is None else _all(listed, "VocabularyElement"):
+        elements.append(_vocabulary_element(each, read))
+        yield
+    return {"type": element.attribute("type") or "", "vocabularyElementList": elements}
 
 
 def _vocabulary_element(element: Element, read: Foreign) -> JsonObject:

@@ -21,6 +21,7 @@ DEPTH_MAX: Final = 32  # of elements; the deepest documents in use reach 15
 NODES_MAX: Final = 1 << 18  # elements, attributes and namespace declarations: some 100 MiB at worst
 PREFIXES_IN_SCOPE_MAX: Final = 128  # at one element; looking one up walks them
 STRETCH_BYTES: Final = 16 << 10  # between two steps: some 2 ms; expat reads an unfinished tag again at each
+ATTRIBUTES_MAX: Final = 1 << 10  # of one element, which is read in one step; a sensor report has 23
 ATTRIBUTE_LENGTH_MAX: Final = 16 << 10  # characters; a URI in an event has at most 512
 
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
@@ -157,6 +158,9 @@ class _Builder:
     def _started(self, name: str, values: list[str]) -> None:
         line = self.parser.CurrentLineNumber
         self._count(1 + len(values) // 2)
+        if len(values) > 2 * ATTRIBUTES_MAX:
+            words = f"an element of more than {ATTRIBUTES_MAX:,} attributes at line {line}"
+            raise LedgerError("xml.too_many_attributes", words)
         if len(self._open) >= DEPTH_MAX:
             raise LedgerError("xml.too_deep", f"nested deeper than {DEPTH_MAX} elements at line {line}")
         namespace, local, prefix = _split(name)

@@ -26,7 +26,7 @@ def test_the_limits_in_the_reference_are_those_of_the_code() -> None:
     from contracts.epcis.identifiers import IDENTIFIER_BYTES_MAX
     from contracts.epcis.prefixes import PREFIXES_MAX
     from contracts.epcis.problems import PROBLEMS_MAX
-    from node.epcis_xml import tree
+    from node.epcis_xml import reading, tree
 
     page = (ROOT / "docs/reference/epcis-errors.md").read_text()
     for words in (
@@ -39,6 +39,8 @@ def test_the_limits_in_the_reference_are_those_of_the_code() -> None:
         f"more than {PREFIXES_MAX} prefixes",
         f"at most {PROBLEMS_MAX}",
         f"more than {tree.DEPTH_MAX} elements inside",
+        f"more than {tree.ATTRIBUTES_MAX:,} attributes",
+        f"more than {reading.EVENT_NODES_MAX:,} elements and attributes",
         f"more than {tree.NODES_MAX:,} elements, attributes",
         f"more than {tree.PREFIXES_IN_SCOPE_MAX} namespace declarations",
         f"more than {tree.ATTRIBUTE_LENGTH_MAX:,} characters",

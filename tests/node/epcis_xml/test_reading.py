@@ -13,7 +13,7 @@ from contracts.epcis.document import Document, check_document
 from contracts.epcis.envelope import Form
 from contracts.epcis.problems import EpcisError, Problems
 from ledger.errors import LedgerError
-from node.epcis_xml.reading import check_xml, is_xml, split_xml, translate
+from node.epcis_xml.reading import EVENT_NODES_MAX, check_xml, is_xml, split_xml, translate
 from node.pace import drained
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "epcis" / "xml"
@@ -437,6 +437,17 @@ def test_a_bare_event_is_read() -> None:
 def test_content_tells_the_form(data: bytes, expected: bool) -> None:
     """XML begins with `<`, JSON never does, whatever a file is called."""
     assert is_xml(data) is expected
+
+
+def test_an_event_of_too_many_parts_is_refused_unread() -> None:
+    """One event is read in one step, so what it holds is counted first; the next one is read all the same."""
+    event = seen(f"<x:a xmlns:x='urn:x:'>{'<b/>' * EVENT_NODES_MAX}</x:a>")
+    with pytest.raises(EpcisError) as caught:
+        drained(split_xml(document(event, seen("stray"))))
+    assert [(problem.code, problem.pointer) for problem in caught.value.problems] == [
+        ("epcis.event_too_large", AT),
+        ("epcis.wrong_type", "/epcisBody/eventList/1"),
+    ]
 
 
 def test_too_many_events_are_refused() -> None:

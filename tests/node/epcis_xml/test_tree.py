@@ -12,6 +12,7 @@ from contracts.epcis.document import DOCUMENT_BYTES_MAX
 from ledger.errors import LedgerError
 from node.epcis_xml.tree import (
     ATTRIBUTE_LENGTH_MAX,
+    ATTRIBUTES_MAX,
     DEPTH_MAX,
     NODES_MAX,
     PREFIXES_IN_SCOPE_MAX,
@@ -30,6 +31,7 @@ MEMORY_MAX = 256 << 20
 
 LAUGHS = "".join(f"<!ENTITY l{n + 1} '" + f"&l{n};" * 10 + "'>" for n in range(9))
 MANY_ATTRIBUTES = " ".join(f"b{n}=''" for n in range(NODES_MAX))
+TOO_MANY_ATTRIBUTES = " ".join(f"b{n}=''" for n in range(ATTRIBUTES_MAX + 1))
 MANY_PREFIXES = " ".join(f"xmlns:b{n}='urn:b'" for n in range(PREFIXES_IN_SCOPE_MAX + 1))
 BOMBS = {
     "entities": (f'<!DOCTYPE a [<!ENTITY l0 "ha">{LAUGHS}]><a>&l9;</a>', "xml.doctype"),
@@ -43,6 +45,7 @@ BOMBS = {
     "elements": ("<a>" + "<b/>" * NODES_MAX + "</a>", "xml.too_many_nodes"),
     "many elements": ("<a>" + "<b/>" * 1_600_000 + "</a>", "xml.too_many_nodes"),
     "attributes": (f"<a {MANY_ATTRIBUTES}/>", "xml.too_many_nodes"),
+    "an element's attributes": (f"<a {TOO_MANY_ATTRIBUTES}/>", "xml.too_many_attributes"),
     "prefixes": (f"<a {MANY_PREFIXES}/>", "xml.too_many_prefixes"),
     "attribute": (f'<a b="{"c" * (ATTRIBUTE_LENGTH_MAX + 1)}"/>', "xml.attribute_too_long"),
     "huge attribute": (f'<a b="{"c" * (DOCUMENT_BYTES_MAX - 20)}"/>', "xml.attribute_too_long"),
