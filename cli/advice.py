@@ -10,9 +10,8 @@ _IDENTIFIER: Final = (
 )
 _TRY: Final = {
     "epcis.event_too_large": "split the event: it may have at most 128 KiB",
-    "epcis.not_a_document": "what is captured is an EPCISDocument, EPCISQueryDocument or one event, in JSON",
+    "epcis.not_a_document": "what is captured is an EPCISDocument, EPCISQueryDocument or one event",
     "epcis.too_many_events": _SPLIT,
-    "epcis.xml": "export it as EPCIS 2.0 JSON or JSON-LD",
     "identifier.invalid": _IDENTIFIER,
     "identifier.not_recognised": _IDENTIFIER,
     "item.unknown": "is the identifier right, and was the event captured? --node URL asks another node",
@@ -23,6 +22,10 @@ _TRY: Final = {
     "profile.wrong_value": "farmgate profile --help",
     "sender.not_a_member": "farmgate org show lists the keys in force; an admin adds one: farmgate key add",
     "transaction.unknown": "farmgate tx list shows the newest; --node URL asks another node",
+    "xml.doctype": "take the DOCTYPE out: EPCIS has none",
+    "xml.malformed": "is it the right file? What is captured is EPCIS 2.0 or 1.2 in well-formed XML",
+    "xml.too_large": _SPLIT,
+    "xml.too_many_nodes": _SPLIT,
     "transaction.wrong_chain": "is it the right profile? farmgate profile list shows those that are",
 }
 _NOTHING: Final = ("system.failed",)  # its message says it all

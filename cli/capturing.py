@@ -22,6 +22,7 @@ from ledger.codec import decode, encode
 from ledger.errors import LedgerError
 from ledger.receipt import Status
 from ledger.types import ARGUMENTS_BYTES_MAX, RESULT_BYTES_MAX
+from node.epcis_xml.reading import check_xml, is_xml
 
 METHOD: Final = "capture"
 BATCH_BYTES_MAX: Final = ARGUMENTS_BYTES_MAX - 64  # leaves room for the array's own header
@@ -95,18 +96,17 @@ class EventFate:
 
 
 def read_document(data: bytes) -> Document:
-    """A sound document; `data` as for `read_events`.
+    """A sound document in JSON or XML, which shows in its first character; `data` as for `read_events`.
 
     Raises:
-        LedgerError: `json.*`, `epcis.xml`.
+        LedgerError: `json.*`, `xml.*`.
         EpcisError: every problem of it.
     """
     assert len(data) <= DOCUMENT_BYTES_MAX + 1
     if len(data) > DOCUMENT_BYTES_MAX:
-        raise LedgerError("json.too_large", f"more than {DOCUMENT_BYTES_MAX >> 20} MiB")
-    if data[:256].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-        raise LedgerError("epcis.xml", "an XML document: EPCIS 2.0 is read in JSON and JSON-LD")
-    return check_document(data)
+        code = "xml.too_large" if is_xml(data) else "json.too_large"
+        raise LedgerError(code, f"more than {DOCUMENT_BYTES_MAX >> 20} MiB")
+    return check_xml(data) if is_xml(data) else check_document(data)
 
 
 def problems_of(name: str, refused: LedgerError) -> list[EventFate]:
@@ -117,7 +117,7 @@ def problems_of(name: str, refused: LedgerError) -> list[EventFate]:
 
 
 def read_events(name: str, data: bytes) -> tuple[list[FoundEvent], list[EventFate]]:
-    """The events of a document, or every problem that it has (then no event).
+    """The events of a document in JSON or XML, or every problem that it has (then no event).
 
     `data` may be one byte longer than a document may be: that is how too large a one shows.
     """

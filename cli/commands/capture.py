@@ -32,7 +32,7 @@ def files_argument(command: Any) -> Any:
 @files_argument
 @with_session
 def capture(session: Session, files: tuple[Path, ...]) -> None:
-    """Record the events of EPCIS 2.0 documents (JSON or JSON-LD); "-" reads one from standard input.
+    """Record the events of EPCIS documents in JSON or XML (2.0, or 1.2); "-" reads one from standard input.
 
     Every file is checked before anything is sent: one mistake, and nothing is recorded. An event that
     was recorded before is answered with its first recording, so capturing a file twice is harmless.

@@ -32,7 +32,7 @@ def event() -> None:
 @click.option("--prehash", is_flag=True, help="Print the strings that are hashed, one a line.")
 @with_session
 def hash_events(session: Session, files: tuple[Path, ...], prehash: bool) -> None:
-    """The CBV 2.0 event hash of each event of EPCIS 2.0 documents; "-" reads one from standard input.
+    """The CBV 2.0 event hash of each event of EPCIS documents; "-" reads one from standard input.
 
     It depends on the event alone, so partners who hold the event in another form find the same. What a
     document names in an extension ignoreFields is left out.

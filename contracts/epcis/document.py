@@ -90,6 +90,11 @@ def check_document(data: bytes) -> Document:
     return _read(data, checks_events=True)
 
 
+def split_value(value: Json, problems: Problems, *, checks_events: bool) -> Document | None:
+    """Cut a document that is JSON already, noting its problems. None where it could not be cut."""
+    return _split(value, checks_events, problems)
+
+
 def capture_event(event: JsonObject, prefixes: Prefixes = ()) -> CapturedEvent:
     """An event, as `canonical_json.parse` returns it, with what it takes of its document's prefixes.
 

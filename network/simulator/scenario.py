@@ -29,7 +29,7 @@ NODES_MAX: Final = 16
 
 # Each lie, and how often at least it is told or a truth withheld in a run of the scenario that it names.
 LIES_MIN: Final = {
-    "silent": 11,
+    "silent": 3,  # one proposal, to three peers: who swallows these alone leads little of a short run
     "equivocator": 5,
     "usurper": 14,
     "forger": 57,

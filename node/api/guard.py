@@ -20,8 +20,18 @@ import msgspec
 from aiohttp import hdrs, web
 
 from ledger.errors import LedgerError
+from node.api.accept import prefers_xml
 from node.api.metrics import UNKNOWN_ROUTE, Metrics
-from node.api.problems import MEDIA_TYPE, Problem, Refusal, headers_of, problem_of, status_of
+from node.api.problems import (
+    MEDIA_TYPE,
+    XML_MEDIA_TYPE,
+    Problem,
+    Refusal,
+    headers_of,
+    problem_of,
+    problem_xml,
+    status_of,
+)
 from node.logging import log, logger
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -137,22 +147,23 @@ class Guard:
     async def _answer(self, request: web.Request, handler: Handler, passage: _Passage) -> web.StreamResponse:
         """The handler's answer, or the refusal or fault that came in its way."""
         is_epcis = request.path.startswith("/epcis")
+        as_xml = is_epcis and prefers_xml(request.headers.get(hdrs.ACCEPT, ""))
         try:
             self._check(request)
             return await self._within_room(request, handler, is_stream=passage.route in self._streams)
         except LedgerError as refusal:
-            return problem_answer(refusal, passage.request_id, is_epcis=is_epcis)
+            return problem_answer(refusal, passage.request_id, is_epcis=is_epcis, as_xml=as_xml)
         except web.HTTPException as refusal:
-            return _of_aiohttp(refusal, passage.request_id, is_epcis=is_epcis)
+            return _of_aiohttp(refusal, passage.request_id, is_epcis=is_epcis, as_xml=as_xml)
         except ConnectionError:  # the client went away while its body was read; nobody reads this answer
             gone = LedgerError("request.cut_off", "the connection ended before the request did")
-            return problem_answer(gone, passage.request_id, is_epcis=is_epcis)
+            return problem_answer(gone, passage.request_id, is_epcis=is_epcis, as_xml=as_xml)
         except Exception:  # noqa: BLE001  # the edge: a bug answers 500 and is logged with its traceback
             log_bug(None, request_id=passage.request_id, route=passage.route)
             bug = LedgerError(
                 "node.internal", "a fault of this node; its log tells more under the request's id"
             )
-            return problem_answer(bug, passage.request_id, is_epcis=is_epcis)
+            return problem_answer(bug, passage.request_id, is_epcis=is_epcis, as_xml=as_xml)
 
     def _check(self, request: web.Request) -> None:
         if self._is_stopping():
@@ -262,11 +273,12 @@ def host_name(header: str) -> str:
     return name if not colon or _is_port(":" + port) else ""
 
 
-def problem_answer(refusal: LedgerError, request_id: str, *, is_epcis: bool) -> web.Response:
+def problem_answer(
+    refusal: LedgerError, request_id: str, *, is_epcis: bool, as_xml: bool = False
+) -> web.Response:
     """The answer that tells a client of a refusal."""
-    return _problem_response(
-        problem_of(refusal, request_id, is_epcis=is_epcis), status_of(refusal.code), headers_of(refusal)
-    )
+    problem = problem_of(refusal, request_id, is_epcis=is_epcis)
+    return _problem_response(problem, status_of(refusal.code), headers_of(refusal), as_xml=as_xml)
 
 
 def log_bug(bug: BaseException | None, **fields: Any) -> None:
@@ -274,16 +286,18 @@ def log_bug(bug: BaseException | None, **fields: Any) -> None:
     _LOG.error("bug", exc_info=bug or True, extra={"fields": fields})
 
 
-def _problem_response(problem: Problem, status: int, headers: dict[str, str]) -> web.Response:
-    response = web.Response(
-        body=msgspec.json.encode(problem), status=status, content_type=MEDIA_TYPE, headers=headers
-    )
+def _problem_response(
+    problem: Problem, status: int, headers: dict[str, str], *, as_xml: bool
+) -> web.Response:
+    body = problem_xml(problem) if as_xml else msgspec.json.encode(problem)
+    kind = XML_MEDIA_TYPE if as_xml else MEDIA_TYPE
+    response = web.Response(body=body, status=status, content_type=kind, headers=headers)
     if status in {408, 413, 415, 500}:
         response.force_close()  # what is left of the body is not waited for
     return response
 
 
-def _of_aiohttp(refusal: web.HTTPException, request_id: str, *, is_epcis: bool) -> web.Response:
+def _of_aiohttp(refusal: web.HTTPException, request_id: str, *, is_epcis: bool, as_xml: bool) -> web.Response:
     """What the router and the parser refuse by themselves, in our words."""
     known: LedgerError
     match refusal:
@@ -296,7 +310,7 @@ def _of_aiohttp(refusal: web.HTTPException, request_id: str, *, is_epcis: bool) 
             known = LedgerError("body.too_large", "the body is larger than this path takes")
         case _:
             known = LedgerError("request.malformed", "the request is not what HTTP says")
-    return problem_answer(known, request_id, is_epcis=is_epcis)
+    return problem_answer(known, request_id, is_epcis=is_epcis, as_xml=as_xml)
 
 
 def _request_id(request: web.Request) -> str:

@@ -14,8 +14,8 @@ from pydantic.json_schema import models_json_schema
 
 from node.api.models import Problem
 from node.api.parameters import Parameter
-from node.api.problems import MEDIA_TYPE
-from node.api.routes import Answer, Route
+from node.api.problems import MEDIA_TYPE, XML_MEDIA_TYPE
+from node.api.routes import Answer, Body, Route
 
 VERSION: Final = "3.1.0"
 _REFERENCE: Final = "#/components/schemas/{model}"
@@ -59,7 +59,7 @@ def _operation(route: Route[Any]) -> dict[str, Any]:
         operation["requestBody"] = {
             "required": True,
             "description": f"{route.body.description} At most {route.body.bytes_max} bytes.",
-            "content": {name: {"schema": dict(route.body.schema)} for name in route.body.media_types},
+            "content": {name: {"schema": _body_schema(name, route.body)} for name in route.body.media_types},
         }
     if route.scope is not None:
         operation["security"] = [{"site": []}]
@@ -94,12 +94,19 @@ def _responses(route: Route[Any]) -> dict[str, Any]:
     statuses = {*_EVERYWHERE, *route.errors, *((401, 403) if route.scope else ())}
     if route.method == "GET" and not route.is_long:
         responses["304"] = {"description": "The client has this answer already (`If-None-Match`)."}
+    in_xml = {XML_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}
+    others = in_xml if route.path.startswith("/epcis") else {}
     for status in sorted(statuses):
         responses[str(status)] = {
             "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": _reference(Problem)}},
+            "content": {MEDIA_TYPE: {"schema": _reference(Problem)}, **others},
         }
     return responses
+
+
+def _body_schema(media_type: str, body: Body) -> dict[str, Any]:
+    """The schema of a body; XML has none that JSON Schema could say."""
+    return {"type": "string", "format": "binary"} if media_type.endswith("/xml") else dict(body.schema)
 
 
 def _schema(answer: Answer) -> dict[str, Any] | None:

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from contracts.epcis.problems import EpcisError
 from ledger.errors import LedgerError
+from node.epcis_xml.markup import XML_HEAD, Markup
 
 MEDIA_TYPE: Final = "application/problem+json"
+XML_MEDIA_TYPE: Final = "application/problem+xml"
+_XML_NAMESPACE: Final = "urn:ietf:rfc:7807"
 DETAIL_LENGTH_MAX: Final = 2000  # a detail may quote what the client sent; it does not echo a document
 
 STATUS_DEFAULT: Final = 400
@@ -82,6 +85,8 @@ _STATUS_BY_CODE: Final[Mapping[str, int]] = {
     "validator.unknown": 404,
     "validators.unknown": 404,
     "value.unknown": 404,
+    "xml.too_large": 413,
+    "xml.too_many_nodes": 413,
 }
 
 _TOO_MUCH: Final = {
@@ -143,6 +148,16 @@ def problem_of(refusal: LedgerError, request_id: str, *, is_epcis: bool) -> Prob
     )
 
 
+def problem_xml(problem: Problem) -> bytes:
+    """The body in XML.
+
+    Source: RFC 7807 appendix A.
+    """
+    told: dict[str, Any] = msgspec.to_builtins(problem)
+    inner = "".join(_element(name, value) for name, value in told.items())
+    return f'{XML_HEAD}<problem xmlns="{_XML_NAMESPACE}">{inner}</problem>\n'.encode()
+
+
 def headers_of(refusal: LedgerError) -> dict[str, str]:
     """The response headers that a refusal brings along."""
     headers = dict(refusal.headers) if isinstance(refusal, Refusal) else {}
@@ -152,6 +167,17 @@ def headers_of(refusal: LedgerError) -> dict[str, str]:
     if status == 401:
         headers.setdefault("WWW-Authenticate", 'Bearer realm="farmgate"')
     return headers
+
+
+def _element(name: str, value: Any) -> str:
+    match value:
+        case dict():
+            inner = "".join(_element(key, item) for key, item in value.items())
+        case list() | tuple():
+            inner = "".join(_element("i", item) for item in value)
+        case _:
+            inner = Markup.text(Markup.scalar(value))
+    return f"<{name}>{inner}</{name}>"
 
 
 def _shortened(text: str) -> str:

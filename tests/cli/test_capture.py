@@ -67,6 +67,26 @@ def test_one_result_an_event(site: Site, tmp_path: Path) -> None:
     assert (first["height"], first["event_index"], second["event_index"]) == (1, 0, 1)
 
 
+def test_xml_is_known_by_its_content(site: Site, tmp_path: Path) -> None:
+    """An XML document is recorded whatever it is called; a fault in it has a pointer as in JSON."""
+    name = "harvest-1.2.xml"
+    data = (VALID.parent / "xml" / name).read_text("utf-8")
+    said = shell("--profile", site.profile("farm"), "capture", str(write(tmp_path, "a.json", data)), "--json")
+    assert said.code == ExitCode.OK
+    assert [each["pointer"] for each in said.json["events"]] == [
+        "/epcisBody/eventList/0",
+        "/epcisBody/eventList/1",
+    ]
+    again = shell("--profile", site.profile("farm"), "capture", str(VALID.parent / "xml" / name), "--json")
+    assert {each["status"] for each in again.json["events"]} == {"duplicate"}
+    bad = write(tmp_path, "b.json", data.replace("<action>ADD</action>", "<action>AD</action>"))
+    refused = shell("capture", str(bad), "--json")
+    assert (refused.code, refused.json["events"][0]["pointer"]) == (
+        ExitCode.REJECTED,
+        "/epcisBody/eventList/0/action",
+    )
+
+
 def test_again_is_a_duplicate(site: Site, tmp_path: Path) -> None:
     """A file captured twice is answered with the first recording, and exit code 0."""
     file = write(tmp_path, "one.json", document(observed("urn:x:1")))
@@ -152,8 +172,9 @@ def test_bad_usage(words: list[str]) -> None:
         ("", "json.malformed"),
         ("{", "json.malformed"),
         ("[]", "epcis.not_a_document"),
-        ("<?xml version='1.0'?><epcis:EPCISDocument/>", "epcis.xml"),
-        ("\ufeff  <a/>", "epcis.xml"),
+        ("<?xml version='1.0'?><epcis:EPCISDocument/>", "xml.malformed"),
+        ("\ufeff  <a/>", "epcis.not_a_document"),
+        ("<!DOCTYPE a><a/>", "xml.doctype"),
         ('{"a": 1, "a": 2}', "json.duplicate_key"),
     ],
 )

@@ -81,7 +81,7 @@ def test_standard_input_and_left_out_fields(tmp_path: Path, monkeypatch: pytest.
     ("content", "code", "pointer"),
     [
         ("{", "json.malformed", ""),
-        ("<epcis:EPCISDocument/>", "epcis.xml", ""),
+        ("<epcis:EPCISDocument/>", "xml.malformed", ""),
         ('{"a": 1, "a": 2}', "json.duplicate_key", ""),
         (document({**EVENT, "eventTime": "yesterday"}), "epcis.bad_time", "/epcisBody/eventList/0/eventTime"),
         (document(EVENT, EVENT | {"action": "SEE"}), "epcis.unknown_action", "/epcisBody/eventList/1/action"),

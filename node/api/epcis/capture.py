@@ -39,13 +39,16 @@ from node.api.epcis.headers import (
     CAPTURE_BYTES_MAX,
     CAPTURE_EVENTS_MAX,
     CAPTURE_TRANSACTIONS_MAX,
+    DOCUMENTS,
     JSON,
-    LD_JSON,
     SAID,
     SAID_OF_CAPTURE,
+    TEXT_XML,
+    XML,
     answer_type,
     check_headers,
 )
+from node.api.epcis.job_xml import job_xml
 from node.api.parameters import Parameter
 from node.api.problems import Refusal, problem_of
 from node.api.recorded import capture_results
@@ -53,7 +56,9 @@ from node.api.routes import Call
 from node.api.tokens import Scope
 from node.api.transactions import PREFER, submit, wait_for
 from node.api.turns import Turns
+from node.epcis_xml.reading import split_xml
 from node.event_index import METHOD, is_capture
+from node.pace import Slices, sliced
 from node.service import TransactionRecord
 
 EVENT_WAIT_SECONDS: Final = 10  # a single event is answered when it is final, or after this
@@ -142,14 +147,15 @@ async def _read(api: Api, call: Call) -> Document:
     """The document in a request, each of its events checked.
 
     Raises:
-        LedgerError: `token.*`, `body.*`, `capture.*`, `json.*`, `epcis.*`.
+        LedgerError: `token.*`, `body.*`, `capture.*`, `json.*`, `xml.*`, `epcis.*`.
     """
     api.tokens.check(call.request.headers.get("Authorization"), Scope.CAPTURE, api.now_ms())
     check_headers(call.request)
     answer_type(call.request)
-    media_type(call.request, (JSON, LD_JSON))
+    kind = media_type(call.request, DOCUMENTS)
     data = await read_body(call.request, CAPTURE_BYTES_MAX, api.settings.body_seconds)
-    document = split_document(data)
+    is_xml = kind in (XML, TEXT_XML)
+    document = await sliced(split_xml(data), Slices()) if is_xml else split_document(data)
     if len(document.events) > CAPTURE_EVENTS_MAX:
         raise LedgerError(
             "capture.too_many_events",
@@ -339,12 +345,13 @@ def _event(transaction_id: TxId, index: int, result: EventResult) -> dict[str, A
 
 
 def _answer(call: Call, job: dict[str, Any], status: int, head: Height) -> web.Response:
+    is_xml = answer_type(call.request) == XML
     return bytes_answer(
         call,
-        msgspec.json.encode(job),
+        job_xml(job) if is_xml else msgspec.json.encode(job),
         head,
         status=status,
-        media_type=JSON,
+        media_type=XML if is_xml else JSON,
         headers={**SAID, **SAID_OF_CAPTURE},
     )
 

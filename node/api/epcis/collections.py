@@ -27,7 +27,7 @@ from ledger.types import STATE_VALUE_BYTES_MAX, Height
 from node.api.answers import bytes_answer
 from node.api.context import Api
 from node.api.epcis.events import PER_PAGE, answer_query, asked
-from node.api.epcis.headers import SAID, answer_type, check_headers
+from node.api.epcis.headers import SAID, answer_type, check_headers, json_answer_type
 from node.api.epcis.query.parameters import read_kind, read_term
 from node.api.epcis.query.patterns import read_uri
 from node.api.epcis.query.query import PER_PAGE_DEFAULT, read_url_query
@@ -192,7 +192,7 @@ def answer_list(api: Api, call: Call, members: list[str], token: str | None) -> 
         headers["Link"] = f'<{path}?perPage={per_page}&nextPageToken={quote(token)}>; rel="next"'
     body: dict[str, Any] = {"@context": GS1_CONTEXT, "type": "Collection", "member": members}
     head = api.service.head()[0]
-    media_type = answer_type(call.request)
+    media_type = json_answer_type(call.request)
     return bytes_answer(call, msgspec.json.encode(body), head, media_type=media_type, headers=headers)
 
 

@@ -20,14 +20,16 @@ from ledger.errors import LedgerError
 from ledger.types import Height, TimeMs
 from node.api.answers import bytes_answer
 from node.api.context import Api
-from node.api.epcis.headers import SAID, answer_type, check_headers
+from node.api.epcis.headers import SAID, SAID_OF_XML, XML, answer_type, check_headers
 from node.api.epcis.query.query import PER_PAGE_DEFAULT, PER_PAGE_MAX, Query, read_url_query
 from node.api.epcis.walk import PageStart, place_of, read_page
 from node.api.parameters import IDENTIFIER_SCHEMA, Parameter, read_identifier, whole_number
 from node.api.recorded import Reader, RecordedEvent, recorded_place
 from node.api.routes import Call
 from node.api.tokens import Scope
+from node.epcis_xml.writing import write_results
 from node.event_index import Place
+from node.pace import Slices, sliced
 
 QUERY_NAME: Final = "SimpleEventQuery"
 
@@ -72,7 +74,7 @@ async def get_event(api: Api, call: Call) -> web.StreamResponse:
     places = _places(api, call.need(EVENT_ID))
     if not places:
         raise LedgerError("event.unknown", "no event with this identifier is recorded")
-    return _answer(call, api, await Reader(api.service).read(places), head, None)
+    return await _answer(call, api, await Reader(api.service).read(places), head, None)
 
 
 def _places(api: Api, event_id: str) -> list[Place]:
@@ -108,10 +110,10 @@ async def answer_query(
     start = call.get(NEXT_PAGE) or PageStart(head)
     page = await read_page(api, query, start, call.get(PER_PAGE) or PER_PAGE_DEFAULT)
     link = None if page.following is None else _link(call.request, page.following)
-    return _answer(call, api, page.events, head, link, query_name)
+    return await _answer(call, api, page.events, head, link, query_name)
 
 
-def _answer(
+async def _answer(
     call: Call,
     api: Api,
     events: list[RecordedEvent],
@@ -121,13 +123,16 @@ def _answer(
 ) -> web.Response:
     block = api.service.block(head)
     assert block is not None, "the last final block is here"
-    document = join_events((event.stored for event in events), TimeMs(block.block.header.time_ms), query_name)
-    headers = dict(SAID)
+    kind, now = answer_type(call.request), TimeMs(block.block.header.time_ms)
+    stored = [event.stored for event in events]
+    if kind == XML:
+        body = await sliced(write_results(stored, now, query_name), Slices())
+    else:
+        body = canonical(join_events(stored, now, query_name))
+    headers = {**SAID, **(SAID_OF_XML if kind == XML else {})}
     if link is not None:
         headers["Link"] = f'<{link}>; rel="next"'
-    return bytes_answer(
-        call, canonical(document), head, media_type=answer_type(call.request), headers=headers
-    )
+    return bytes_answer(call, body, head, media_type=kind, headers=headers)
 
 
 def _link(request: web.Request, start: PageStart) -> str:

@@ -12,17 +12,27 @@ from aiohttp import web
 
 from contracts.provenance.capture import EVENTS_MAX
 from ledger.errors import LedgerError
+from node.api.accept import accepted
 from node.api.chain import release
 
 VERSION: Final = "2.0.0"
 JSON: Final = "application/json"
 LD_JSON: Final = "application/ld+json"
+XML: Final = "application/xml"
+TEXT_XML: Final = "text/xml"
+DOCUMENTS: Final = (JSON, LD_JSON, XML, TEXT_XML)
 CAPTURE_TRANSACTIONS_MAX: Final = 4  # of one document; each takes part of a block
 CAPTURE_EVENTS_MAX: Final = CAPTURE_TRANSACTIONS_MAX * EVENTS_MAX
 CAPTURE_BYTES_MAX: Final = 3 << 20  # parsing holds the event loop: 20 ms a MiB, 100 at worst
 
+_ANSWERS: Final = {
+    **dict.fromkeys((JSON, "*/*", "application/*"), JSON),
+    LD_JSON: LD_JSON,
+    **dict.fromkeys((XML, TEXT_XML, "text/*"), XML),
+}
 _VERSION = re.compile(r"([0-9]{1,4})(?:\.([0-9]{1,4}))?(?:\.([0-9]{1,4}))?")
 _FORMATS: Final = frozenset({"No_Preference", "Never_Translates"})
+_XML_FORMATS: Final = frozenset({"No_Preference", "Always_URN", "Never_Translates"})
 _FORMATS_OTHER: Final = frozenset({"Always_GS1_Digital_Link", "Always_EPC_URN"})
 
 SAID: Final = {
@@ -31,6 +41,7 @@ SAID: Final = {
     "GS1-EPC-Format": "Never_Translates",
     "GS1-Vendor-Version": f"farmgate/{release()}",
 }
+SAID_OF_XML: Final = {"GS1-CBV-XML-Format": "Always_URN"}
 SAID_OF_CAPTURE: Final = {
     "GS1-Capture-Error-Behaviour": "rollback",
     "GS1-EPCIS-Capture-Limit": str(CAPTURE_EVENTS_MAX),
@@ -39,6 +50,7 @@ SAID_OF_CAPTURE: Final = {
 SAID_TO_OPTIONS: Final = {
     **SAID,
     **SAID_OF_CAPTURE,
+    **SAID_OF_XML,
     "GS1-EPCIS-Min": VERSION,
     "GS1-EPCIS-Max": VERSION,
     "GS1-CBV-Min": VERSION,
@@ -63,6 +75,11 @@ def check_headers(request: web.Request) -> None:
         )
     if wanted not in _FORMATS:
         raise _invalid("GS1-EPC-Format", "a value that EPCIS 2.0 names")
+    wanted = request.headers.get("GS1-CBV-XML-Format", "No_Preference")
+    if wanted == "Always_Web_URI":
+        raise LedgerError("epcis.format_not_available", "terms of the CBV are URNs in XML: Always_URN")
+    if wanted not in _XML_FORMATS:
+        raise _invalid("GS1-CBV-XML-Format", "a value that EPCIS 2.0 names")
     behaviour = request.headers.get("GS1-Capture-Error-Behaviour", "rollback")
     if behaviour == "proceed":
         raise LedgerError(
@@ -78,14 +95,22 @@ def answer_type(request: web.Request) -> str:
     Raises:
         LedgerError: `accept.not_available`.
     """
-    accepted = request.headers.get("Accept", "*/*").lower()
-    for choice in accepted.split(","):
-        kind = choice.partition(";")[0].strip()
-        if kind in {JSON, "*/*", "application/*"}:
-            return JSON
-        if kind == LD_JSON:
-            return LD_JSON
-    raise LedgerError("accept.not_available", f"answers are {JSON} or {LD_JSON}")
+    for kind in accepted(request.headers.get("Accept", "*/*")):
+        if kind in _ANSWERS:
+            return _ANSWERS[kind]
+    raise LedgerError("accept.not_available", f"answers are {JSON}, {LD_JSON} or {XML}")
+
+
+def json_answer_type(request: web.Request) -> str:
+    """The media type to answer in, of what has no form in XML.
+
+    Raises:
+        LedgerError: `accept.not_available`.
+    """
+    for kind in accepted(request.headers.get("Accept", "*/*")):
+        if _ANSWERS.get(kind, XML) != XML:
+            return _ANSWERS[kind]
+    raise LedgerError("accept.not_available", f"answers here are {JSON} or {LD_JSON}")
 
 
 def _check_version(request: web.Request, name: str, *, is_least: bool) -> None:

@@ -21,7 +21,7 @@ from node.api.body import media_type, read_body
 from node.api.context import Api
 from node.api.epcis.collections import NEXT_VALUES
 from node.api.epcis.events import PER_PAGE, answer_query
-from node.api.epcis.headers import JSON, LD_JSON, SAID, answer_type, check_headers
+from node.api.epcis.headers import JSON, LD_JSON, SAID, answer_type, check_headers, json_answer_type
 from node.api.epcis.named_queries import NAME_LENGTH_MAX, QUERY_BYTES_MAX, NamedQuery
 from node.api.epcis.query.query import PER_PAGE_DEFAULT, read_body_query
 from node.api.parameters import Parameter
@@ -72,7 +72,7 @@ async def post_query(api: Api, call: Call) -> web.StreamResponse:
     """Keep a query under a name: 201 with its place."""
     api.tokens.check(call.request.headers.get("Authorization"), Scope.READ, api.now_ms())
     check_headers(call.request)
-    answer_type(call.request)
+    json_answer_type(call.request)
     media_type(call.request, (JSON, LD_JSON))
     body = parse(await read_body(call.request, BODY_BYTES_MAX, api.settings.body_seconds), BODY_BYTES_MAX)
     if not isinstance(body, dict) or not body.keys() >= {"name", "query"}:
@@ -130,5 +130,5 @@ def _shown(named: NamedQuery) -> dict[str, Json]:
 
 def _answer(api: Api, call: Call, body: Any, headers: dict[str, str]) -> web.Response:
     head: Height = api.service.head()[0]
-    kind = answer_type(call.request)
+    kind = json_answer_type(call.request)
     return bytes_answer(call, canonical(body), head, media_type=kind, headers=headers)

@@ -11,7 +11,7 @@ from contracts.epcis.envelope import Form
 from node.api.context import Api
 from node.api.epcis import capture, collections, events, queries
 from node.api.epcis.collections import COLLECTION_SCHEMA, COLLECTIONS, NEXT_VALUES, Collection
-from node.api.epcis.headers import CAPTURE_BYTES_MAX, JSON, LD_JSON, SAID_TO_OPTIONS
+from node.api.epcis.headers import CAPTURE_BYTES_MAX, DOCUMENTS, JSON, LD_JSON, SAID_TO_OPTIONS, XML
 from node.api.epcis.query.parameters import FIXED
 from node.api.epcis.query.query import RESULT
 from node.api.parameters import Parameter
@@ -50,6 +50,14 @@ _QUERY: Final = (
     *(_asked(name, each.description, each.schema) for name, each in FIXED.items()),
     *(_asked(name, description, schema) for name, (description, schema) in RESULT.items()),
 )
+
+
+def _either(status: int, description: str, schema: Mapping[str, Any]) -> tuple[Answer, ...]:
+    """An answer in JSON, or in XML where the client would rather have that."""
+    return (
+        Answer(status, description, schema=schema),
+        Answer(status, description, media_type=XML),
+    )
 
 
 def _options(*methods: str) -> Any:
@@ -135,9 +143,14 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "/epcis/capture",
         capture.post_document,
         "Capture an EPCIS document, signed by this node's organisation",
-        (Answer(202, "The job, whose place is in `Location`.", schema=_JOB),),
+        _either(202, "The job, whose place is in `Location`.", _JOB),
         parameters=(PREFER,),
-        body=Body((JSON, LD_JSON), CAPTURE_BYTES_MAX, "An EPCISDocument or EPCISQueryDocument.", _DOCUMENT),
+        body=Body(
+            DOCUMENTS,
+            CAPTURE_BYTES_MAX,
+            "An EPCISDocument or EPCISQueryDocument, in XML also of EPCIS 1.2.",
+            _DOCUMENT,
+        ),
         scope=Scope.CAPTURE,
         errors=(406, 408, 413, 415, 501),
     ),
@@ -147,7 +160,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "/epcis/capture/{captureID}",
         capture.get_job,
         "Where a capture stands",
-        (Answer(200, "The job.", schema=_JOB),),
+        _either(200, "The job.", _JOB),
         parameters=(capture.CAPTURE_ID,),
         errors=(404, 406, 501),
     ),
@@ -159,10 +172,12 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "Capture one event and wait until it is recorded",
         (
             Answer(201, "Recorded; its place is in `Location`."),
-            Answer(202, "Not final yet: the job, whose place is in `Location`.", schema=_JOB),
+            *_either(202, "Not final yet: the job, whose place is in `Location`.", _JOB),
         ),
         parameters=(PREFER,),
-        body=Body((JSON, LD_JSON), CAPTURE_BYTES_MAX, "One event with its `@context`.", _DOCUMENT),
+        body=Body(
+            DOCUMENTS, CAPTURE_BYTES_MAX, "One event with its `@context`, or as an XML element.", _DOCUMENT
+        ),
         scope=Scope.CAPTURE,
         errors=(406, 408, 409, 413, 415, 501),
     ),
@@ -171,7 +186,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "/epcis/events",
         events.get_events,
         "Events that match a query, in the order in which they were recorded",
-        (Answer(200, "A page; `Link` leads to the next one.", schema=_QUERY_DOCUMENT),),
+        _either(200, "A page; `Link` leads to the next one.", _QUERY_DOCUMENT),
         parameters=(events.PER_PAGE, events.NEXT_PAGE, *_QUERY),
         errors=(406, 413, 501),
         takes_other_parameters=True,
@@ -182,7 +197,7 @@ ROUTES: Final[tuple[Route[Api], ...]] = (
         "/epcis/events/{eventID}",
         events.get_event,
         "The one event with a recording id, or all with an eventID: an event, and what declares it erroneous",
-        (Answer(200, "One event or more.", schema=_QUERY_DOCUMENT),),
+        _either(200, "One event or more.", _QUERY_DOCUMENT),
         parameters=(events.EVENT_ID,),
         errors=(404, 406, 501),
     ),

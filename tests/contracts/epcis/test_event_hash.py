@@ -26,12 +26,13 @@ from contracts.epcis.hash_spelling import reading_text
 from contracts.epcis.pre_hash import ignored_fields, pre_hash
 from contracts.epcis.prefixes import NAMESPACE_LENGTH_MAX
 from contracts.epcis.validate import validate_event
+from node.epcis_xml.reading import check_xml
 
 ROOT: Final = Path(__file__).resolve().parents[3]
 Sample: TypeAlias = dict[str, Any]
 
-# One reader for each form that vectors are published in. `.xml` is one line more.
-READERS: Final[dict[str, Callable[[bytes], Document]]] = {".jsonld": check_document}
+# One reader for each form that vectors are published in.
+READERS: Final[dict[str, Callable[[bytes], Document]]] = {".jsonld": check_document, ".xml": check_xml}
 FORMS: Final = (".jsonld", ".xml")
 PAIRS: Final = (  # in both forms, which share one file of hashes
     "CertificationInfoAndSensorReportWithCRS",

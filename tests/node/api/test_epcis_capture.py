@@ -207,9 +207,12 @@ async def test_node_without_gateway_key_cannot_sign(site: Running) -> None:
 @pytest.mark.parametrize(
     ("headers", "status", "code"),
     [
-        ({"Content-Type": "application/xml"}, 415, "body.media_type"),
+        ({"Content-Type": "text/csv"}, 415, "body.media_type"),
+        ({"Content-Type": "application/xml"}, 400, "xml.malformed"),
         ({"Content-Encoding": "gzip"}, 415, "body.encoded"),
-        ({"Accept": "application/xml"}, 406, "accept.not_available"),
+        ({"Accept": "text/csv"}, 406, "accept.not_available"),
+        ({"GS1-CBV-XML-Format": "Always_Web_URI"}, 406, "epcis.format_not_available"),
+        ({"GS1-CBV-XML-Format": "Sometimes"}, 400, "parameter.invalid"),
         ({"GS1-EPCIS-Min": "2.1"}, 406, "epcis.version_not_available"),
         ({"GS1-CBV-Max": "1.2.0"}, 406, "epcis.version_not_available"),
         ({"GS1-EPCIS-Min": "two"}, 400, "parameter.invalid"),

@@ -155,3 +155,18 @@ async def test_top_level_and_options(told: Running) -> None:
                 assert answer.status == 204
                 assert answer.headers["Allow"] == "OPTIONS, GET"
                 assert answer.headers["GS1-EPCIS-Version"] == "2.0.0"
+
+
+async def test_in_xml_there_are_events_and_no_lists(told: Running) -> None:
+    """The standard has a form in XML for events; who takes nothing else gets no list under a wrong name."""
+    only_xml = {"Accept": "application/xml"}
+    for path in ("/epcis", "/epcis/bizSteps", "/epcis/queries"):
+        async with told.client.get(told.url(path), headers=only_xml) as answer:
+            assert answer.status == 406, path
+    async with told.client.get(told.url("/epcis/eventTypes/ObjectEvent/events"), headers=only_xml) as answer:
+        assert answer.status == 200
+        assert answer.content_type == "application/xml"
+        assert b"<ObjectEvent" in await answer.read()
+    both = {"Accept": "application/xml, application/json;q=0.5"}
+    async with told.client.get(told.url("/epcis/bizSteps"), headers=both) as answer:
+        assert answer.content_type == "application/json"
