@@ -111,17 +111,16 @@ def test_each_node_answers_what_went_in(terminal: Terminal, given: list[Given]) 
 
 
 def test_invalid_documents_are_refused(terminal: Terminal, given: list[Given], shared_data: Path) -> None:
-    """The nine that GS1's schema refuses and the malformed time point at their fields, and change nothing."""
+    """Every one is refused at its fields, and changes nothing."""
     height = equal_roots(terminal)
     files = sorted((shared_data / INVALID).glob("*.json"))
-    assert (len(files), len(REFUSED)) == (15, 10)
+    assert [file.stem for file in files] == sorted(REFUSED)
     for file in files:
-        if file.stem in REFUSED:
-            done = terminal.acting("fresh-pack", "capture", str(file), "--json")
-            assert done.code == 5, (file.name, done)
-            told = [(each["code"], each["pointer"]) for each in done.json["events"]]
-            assert told == REFUSED[file.stem], file.name
-            assert {each["document"] for each in done.json["events"]} == {str(file)}
+        done = terminal.acting("fresh-pack", "capture", str(file), "--json")
+        assert done.code == 5, (file.name, done)
+        told = [(each["code"], each["pointer"]) for each in done.json["events"]]
+        assert told == REFUSED[file.stem], file.name
+        assert {each["document"] for each in done.json["events"]} == {str(file)}
     head = equal_roots(terminal)
     later = [
         block(node["api"], each) for node in terminal.file()["nodes"] for each in range(height + 1, head + 1)

@@ -236,7 +236,7 @@ def test_who_reported_signs_nothing_in_the_ended_epoch_or_the_next() -> None:
     closing = SignerFloor(CHAIN, KEYS[0].public, b"g" * 16, EPOCH + 1, HEIGHT_MAX)
     signer = Signer(CHAIN, KEYS[0], b"g" * 16)
     signer.restore([first_record(CHAIN, KEYS[0].public, b"g" * 16, EPOCH), closing], (EPOCH, View(9)))
-    signer.heard()
+    signer.heard(EPOCH, View(9))
     for epoch in (EPOCH, EPOCH + 1):
         signer.begin_epoch(Epoch(epoch), FOUR.validators, is_vote_signature)
         for view in (1, 10, HEIGHT_MAX):
