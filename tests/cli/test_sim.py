@@ -10,6 +10,7 @@ from cli.commands import sim
 from network.mutants.hunt import mutants_named
 from network.mutants.planting import planted
 from network.simulator.campaign import NAMES
+from network.simulator.scenario import SCENARIOS
 from tests.cli.shell import shell
 
 
@@ -19,7 +20,8 @@ def test_scenarios_are_listed_with_what_they_say() -> None:
     assert [row["scenario"] for row in rows] == list(NAMES)
     assert all(row["says"] and row["sizes"] for row in rows)
     assert all({"heights", "faults", "adversary_messages"} <= set(row["floors"]) for row in rows)
-    assert [row["floors"]["faults"] for row in rows if row["scenario"] == "isolate-each"] == [40]
+    told = {row["scenario"]: row["floors"] for row in rows}
+    assert told["isolate-each"] == SCENARIOS["isolate-each"].floors.as_dict()
     heads = shell("sim", "scenarios").out.splitlines()[0].split()
     assert heads == ["scenario", "nodes", "heights", "faults", "lies", "what"]
 
