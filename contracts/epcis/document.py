@@ -92,7 +92,19 @@ def check_document(data: bytes) -> Document:
 
 def split_value(value: Json, problems: Problems, *, checks_events: bool) -> Document | None:
     """Cut a document that is JSON already, noting its problems. None where it could not be cut."""
-    return _split(value, checks_events, problems)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        problems.add("epcis.not_a_document", "", f"{shown(value)} is no EPCIS document or event with a type")
+        return None
+    if "@context" not in value:
+        problems.add("epcis.missing_field", "/@context", "@context is missing")
+    kind = value["type"]
+    if kind in KINDS:
+        return _cut(Form.BARE, {}, (), [value], "", checks_events, problems)
+    if kind not in (Form.CAPTURE.value, Form.QUERY.value):
+        known = ", ".join((Form.CAPTURE.value, Form.QUERY.value, *KINDS))
+        problems.add("epcis.not_a_document", "/type", f"{shown(kind)} is none of {known}")
+        return None
+    return _split_envelope(value, Form(kind), checks_events, problems)
 
 
 def capture_event(event: JsonObject, prefixes: Prefixes = ()) -> CapturedEvent:
@@ -156,26 +168,10 @@ def restore_event(stored: StoredEvent, shared: dict[str, str] | None = None) -> 
 def _read(data: bytes, checks_events: bool) -> Document:
     value = parse(data.removeprefix(_BOM), DOCUMENT_BYTES_MAX)
     problems = Problems()
-    document = _split(value, checks_events, problems)
+    document = split_value(value, problems, checks_events=checks_events)
     problems.raise_any()
     assert document is not None, "what could not be cut was reported"
     return document
-
-
-def _split(value: Json, checks_events: bool, problems: Problems) -> Document | None:
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        problems.add("epcis.not_a_document", "", f"{shown(value)} is no EPCIS document or event with a type")
-        return None
-    if "@context" not in value:
-        problems.add("epcis.missing_field", "/@context", "@context is missing")
-    kind = value["type"]
-    if kind in KINDS:
-        return _cut(Form.BARE, {}, (), [value], "", checks_events, problems)
-    if kind not in (Form.CAPTURE.value, Form.QUERY.value):
-        known = ", ".join((Form.CAPTURE.value, Form.QUERY.value, *KINDS))
-        problems.add("epcis.not_a_document", "/type", f"{shown(kind)} is none of {known}")
-        return None
-    return _split_envelope(value, Form(kind), checks_events, problems)
 
 
 def _split_envelope(

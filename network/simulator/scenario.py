@@ -29,7 +29,7 @@ NODES_MAX: Final = 16
 
 # Each lie, and how often at least it is told or a truth withheld in a run of the scenario that it names.
 LIES_MIN: Final = {
-    "silent": 3,  # one proposal, to three peers: who swallows these alone leads little of a short run
+    "silent": 11,
     "equivocator": 5,
     "usurper": 14,
     "forger": 57,
@@ -191,10 +191,9 @@ _DRAWN: Final = (
         for lie, lies in LIES_MIN.items()
     ),
 )
-# Of what meets messages ten show that it was there: how many there are to meet is the dice's.
 _SCRIPTED: Final = (
     _scripted(twins.twins, _floors(5, 37, ("view partition", 1)), has_twins=True, is_equal=True),
-    _scripted(wires.isolate_each, _floors(7, 10, ("cut", 10))),
+    _scripted(wires.isolate_each, _floors(7, 40, ("cut", 40))),
     _scripted(
         wires.false_pages,
         _floors(16, 230, ("cut", 100), lies=160),
@@ -203,17 +202,17 @@ _SCRIPTED: Final = (
         turns=0,
         rarity=4,
     ),
-    _scripted(wires.halves, _floors(5, 10, ("cut", 10))),
-    _scripted(wires.ring, _floors(5, 10, ("cut", 10))),
-    _scripted(wires.one_way_loss, _floors(5, 10, ("loss", 10))),
-    _scripted(wires.flapping, _floors(5, 10, ("cut", 10))),
-    _scripted(wires.rough, _floors(5, 30, ("loss", 10), ("duplicate", 10), ("reorder", 10))),
-    _scripted(wires.clogged, _floors(5, 10, ("clog", 10))),
+    _scripted(wires.halves, _floors(5, 40, ("cut", 40))),
+    _scripted(wires.ring, _floors(5, 40, ("cut", 40))),
+    _scripted(wires.one_way_loss, _floors(5, 40, ("loss", 40))),
+    _scripted(wires.flapping, _floors(5, 40, ("cut", 40))),
+    _scripted(wires.rough, _floors(5, 120, ("loss", 40), ("duplicate", 40), ("reorder", 40))),
+    _scripted(wires.clogged, _floors(5, 20, ("clog", 20))),
     _scripted(wires.wide_area, _floors(8, 12, ("cut", 10), ("loss", 1))),
     _scripted(crashes.crash_each, _floors(5, 4, ("crash", 4))),
     _scripted(crashes.crash_all, _floors(5, 12, ("crash", 12))),
     _scripted(crashes.crash_after_nullify, _floors(5, 14, ("crash", 4), ("after nullify", 3))),
-    _scripted(crashes.vote_unsent, _floors(5, 10, ("crash", 8), ("after vote", 2))),
+    _scripted(crashes.vote_unsent, _floors(5, 12, ("crash", 8), ("after vote", 4))),
     _scripted(crashes.rolling_restarts, _floors(6, 10, ("crash", 10))),
     _scripted(crashes.skewed_clocks, _floors(5, 3, ("clock", 3))),
     _scripted(disks.torn_writes, _floors(6, 4, ("torn write", 4))),

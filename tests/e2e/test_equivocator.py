@@ -13,6 +13,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +98,10 @@ def is_slashed_as_chosen(cluster: Cluster, name: str, permille: int) -> bool:
 
 def check_chain(cluster: Cluster, reported: list[str], nodes: int) -> None:
     """All nodes, the liars' own too, hold one chain; nothing that was reported final is lost or doubled."""
-    cluster.wait_equal(range(nodes), 60)
-    read = [list(cluster.blocks(node)) for node in range(nodes)]
-    shortest = min(map(len, read))  # a late report may add a block while one chain after the other is read
-    chains = [chain[:shortest] for chain in read]
+    height = cluster.wait_equal(range(nodes), 60)
+    # A late report may add a block while one chain after the other is read.
+    chains = [list(islice(cluster.blocks(node), height)) for node in range(nodes)]
+    assert [len(chain) for chain in chains] == [height] * nodes
     assert len({tuple(block["id"] for block in chain) for chain in chains}) == 1
     seen = Counter(each["id"] for block in chains[0] for each in block["transactions"])
     assert reported

@@ -34,7 +34,7 @@ from network.simulator.whole.incidents import DataLoss
 from network.simulator.whole.judge import Judge
 from network.simulator.whole.liar import LIES
 from network.simulator.whole.loop import LoopOverrun, VirtualLoop
-from network.simulator.whole.scenario import EPOCH_BLOCKS_SHORT, Plan, plan_of
+from network.simulator.whole.scenario import Plan, plan_of
 from network.simulator.whole.site import Death, SimulatedSite
 from network.simulator.whole.tape import Tape
 from network.simulator.whole.wire import Wire
@@ -211,16 +211,9 @@ class WholeLaboratory:
     async def _recover(self) -> None:
         """After the last fault every site commits so many more heights, and signs again, in bounded time."""
         goal, began_ms = self._highest + PROGRESS_HEIGHTS, self._loop.now_ms
-
-        def has_recovered() -> bool:
-            return all(_takes_part(site) and site.height >= goal for site in self._honest)
-
-        is_there = await self._pass(PROGRESS_SECONDS, has_recovered)
-        if not is_there and self._plan.epoch_blocks in EPOCH_BLOCKS_SHORT:
-            # Who is epochs behind passes one a second, and busy clients fill them as fast.
-            self._clients.is_resting = True
-            is_there = await self._pass(LEVEL_SECONDS, has_recovered)
-            self._clients.is_resting = False
+        is_there = await self._pass(
+            PROGRESS_SECONDS, lambda: all(_takes_part(site) and site.height >= goal for site in self._honest)
+        )
         self._recovery_ms = self._loop.now_ms - began_ms
         if not is_there:
             self.judge.violated("progress", f"goal {goal} not reached after the faults: {self._standing()}")
